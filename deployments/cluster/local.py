@@ -14,7 +14,6 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -66,9 +65,7 @@ class LocalCluster:
         Raises:
             SetupError: Ray does not come up.
         """
-        self._run_folder = Path(
-            tempfile.mkdtemp(prefix="penstock-")
-        )  # short: it holds unix sockets
+        self._run_folder = run_folder.create()
         settings.export(
             flags.DATA_PLANE
             | flags.LOCAL
