@@ -111,7 +111,7 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
         told = addresses
         try:
             on_change(addresses)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the caller's fault must not end the watch
             _log.exception("Telling about the replicas of %s/%s failed", application, deployment)
 
 

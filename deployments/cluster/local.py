@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import settings
-from deployments.cluster import family, flags, sockets
+from deployments.cluster import family, flags, run_folder, sockets
 from deployments.errors import SetupError
 
 _LOGICAL_CPUS = 16
