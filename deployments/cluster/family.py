@@ -30,7 +30,7 @@ class Starter:
     def this_process(cls) -> Starter:
         """The one that asks."""
         me = psutil.Process()
-        return cls(me.pid, me.create_time())
+        return cls(me.pid, round(me.create_time(), 2))
 
     @classmethod
     def parse(cls, mark: str) -> Starter | None:

@@ -67,7 +67,9 @@ class Run:
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process = process
         self._log = log
-        self.starter = family.Starter(process.pid, psutil.Process(process.pid).create_time())
+        self.starter = family.Starter(
+            process.pid, round(psutil.Process(process.pid).create_time(), 2)
+        )
 
     @property
     def output(self) -> str:
