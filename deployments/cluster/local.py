@@ -96,7 +96,7 @@ class LocalCluster:
     def deploy(self, config: dict[str, Any]) -> None:
         """Start Serve and hand it `config`, in the form that `serve deploy` reads; returns before it is ready.
 
-        Host and port of `http_options` are replaced by this cluster's own.
+        Called again, it replaces what is deployed. Host and port of `http_options` are this cluster's own.
 
         Raises:
             SetupError: Serve refuses the configuration.
@@ -114,16 +114,17 @@ class LocalCluster:
             raise SetupError(
                 f"Ray Serve refuses the configuration: {_first_fault(error)}"
             ) from error
-        controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
-            schema.http_options.model_dump(),
-            schema.grpc_options.model_dump(),
-            schema.logging_config,
-            None,
-            schema.controller_options,
-            schema.proxy_location,
-        )
-        self._client = client.ServeControllerClient(controller)
-        _set_global_client(self._client)
+        if self._client is None:
+            controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
+                schema.http_options.model_dump(),
+                schema.grpc_options.model_dump(),
+                schema.logging_config,
+                None,
+                schema.controller_options,
+                schema.proxy_location,
+            )
+            self._client = client.ServeControllerClient(controller)
+            _set_global_client(self._client)
         try:
             self._client.deploy_apps(schema)
         except RayTaskError as error:
