@@ -1,0 +1,139 @@
+"""The predict route, the hot path: read, decode, choose a variant, await its pipeline, encode. Plain ASGI.
+
+``POST /api/v1/endpoints/{endpoint}/predict``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from deployments.api import headers as header
+from deployments.api.encode import encode_answer, server_timing
+from deployments.api.endpoints import Endpoint, Endpoints, Variant
+from deployments.api.problems import problem
+from deployments.errors import BodyTooSlow, Internal, PenstockError
+from deployments.inference.tensors import Tensors
+from deployments.inference.work import Timing
+
+log = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BODY_WITHIN_S = 10.0
+
+
+class ClientGone(Exception):  # noqa: N818 - not an error: there is nobody to tell
+    """The client closed the connection before its request was whole."""
+
+
+class Predict:
+    """Answers predictions.
+
+    Args:
+        endpoints: What is served now.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+
+    async def __call__(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request for the endpoint `name`."""
+        started = time.monotonic()
+        headers = header.collect(scope["headers"])
+        request_id = header.request_id(headers)
+        try:
+            endpoint = self._endpoints.get(name)
+            variant, tensors, timing = await self._predict(endpoint, headers, receive, request_id, started)
+            body = encode_answer(request_id, name, variant.name, variant.model, tensors)
+        except PenstockError as error:
+            await respond(send, *problem(error, request_id))
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("request %s failed", request_id)
+            await respond(send, *problem(Internal(_BLAND), request_id))
+        else:
+            answer_headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"server-timing", server_timing(timing)),
+                *variant.headers,
+            ]
+            await respond(send, 200, answer_headers, body)
+
+    async def _predict(
+        self,
+        endpoint: Endpoint,
+        headers: header.Headers,
+        receive: Receive,
+        request_id: str,
+        started: float,
+    ) -> tuple[Variant, Tensors, Timing]:
+        route = endpoint.route
+        deadline = started + header.timeout_ms(headers, route.deadline_ms) / 1000
+        header.require_json(headers)
+        header.check_length(headers, route.max_body_bytes)
+        body = await read_body(receive, route.max_body_bytes)
+        tensors, unit = endpoint.decoder.decode(body)
+        if unit is None or "body" not in route.unit:
+            unit = header.unit(headers) if "header" in route.unit else None
+        # Without a unit the split is per request, and the request's id is as good a coin as any.
+        variant = endpoint.choose(unit or request_id)
+        answer, timing = await variant.pipeline.predict(tensors, deadline)
+        return variant, answer, timing
+
+
+_BLAND = "something failed on our side; the log has it under this request's id"
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body, at most `limit` bytes.
+
+    Raises:
+        BodyTooLarge: It is longer; what came so far is dropped.
+        BodyTooSlow: It did not arrive within 10 s.
+        ClientGone: The connection was closed first.
+    """
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        body = await _read_rest(receive, body, limit)
+    if len(body) > limit:
+        raise header.too_large(limit)
+    return body
+
+
+async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    chunks, size = [first], len(first)
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limit:
+                    raise header.too_large(limit)
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise BodyTooSlow(f"the body did not arrive within {BODY_WITHIN_S:g} s") from None
+
+
+async def respond(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send a whole answer."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
