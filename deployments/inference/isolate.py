@@ -58,14 +58,13 @@ def run(name: str, stage: Stage, tensors: Tensors) -> Outcome:
 
 def _run(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome]:
     rows = rows_of(tensors)
-    try:
-        answer = stage(tensors)
-    except BadRows as bad:
-        return _without(name, stage, tensors, offset, bad)
-    except Exception as exc:
+    answer = _attempt(stage, tensors)
+    if isinstance(answer, BadRows):
+        return _without(name, stage, tensors, offset, answer)
+    if isinstance(answer, Exception):
         if rows == 1:
-            log.exception("stage %s raised on a row", name)
-            message = f"the {name} stage failed on this row ({type(exc).__name__})"
+            log.error("stage %s raised on a row", name, exc_info=answer)
+            message = f"the {name} stage failed on this row ({type(answer).__name__})"
             return [Outcome({}, [], [RowError(offset, ModelFailed.code, message)])]
         return _halve(name, stage, tensors, offset)
     if any(len(array) != rows for array in answer.values()) or not answer:
@@ -75,6 +74,14 @@ def _run(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome
             return [Outcome({}, [], [RowError(offset, ModelOutputInvalid.code, message)])]
         return _halve(name, stage, tensors, offset)
     return [_finite(name, answer, offset)]
+
+
+def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
+    """The answer or what was raised, as a value: halving within an `except` would chain every exception."""
+    try:
+        return stage(tensors)
+    except Exception as exc:  # noqa: BLE001 - a stage may raise anything
+        return exc
 
 
 def _halve(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome]:
