@@ -21,6 +21,12 @@ from deployments.inference.pipeline import Bounds
 from deployments.inference.stages import BadRows
 
 
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def soon(seconds: float = 5.0) -> float:
     return time.monotonic() + seconds
 
@@ -247,15 +253,16 @@ async def test_a_call_lost_twice_is_an_error(rig) -> None:
     release = threading.Event()
 
     def model(tensors):
-        release.wait(2)
+        release.wait(5)
         return {"y": tensors["x"]}
 
     pipeline = await rig.serving(model, replicas=2)
     held = asyncio.ensure_future(pipeline.predict(batch(1), soon()))
-    await asyncio.sleep(0.05)
-    await rig.running[0].die()
-    await asyncio.sleep(0.05)
-    await rig.running[1].die()
+    for _ in range(2):
+        await until(lambda: any(each.replica.rows for each in rig.running))
+        holder = next(each for each in rig.running if each.replica.rows)
+        rig.running.remove(holder)
+        await holder.die()
 
     with pytest.raises(ReplicaLost):
         await held
