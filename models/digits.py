@@ -63,7 +63,7 @@ def load_split(seed: int = SEED) -> Split:
 
 def scaled(images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """What the models take: float32 [n, 8, 8] in 0..1. When serving, the stage `images` does this."""
-    return images.astype(np.float32) / BRIGHTEST
+    return images.astype(np.float32) / np.float32(BRIGHTEST)
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -134,10 +134,10 @@ def train(candidate: Candidate, split: Split, seed: int = SEED) -> nn.Module:
         optimizer, max_lr=6e-3, total_steps=candidate.epochs * batches_per_epoch
     )
     for _ in range(candidate.epochs):
-        for rows in torch.randperm(len(images), generator=generator).split(64):
+        for rows in torch.randperm(len(images), generator=generator).split(64):  # type: ignore[no-untyped-call]
             batch = shifted(images[rows], generator) if candidate.shifts else images[rows]
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(batch), labels[rows]).backward()
+            nn.functional.cross_entropy(model(batch), labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     return model.eval()
@@ -268,7 +268,9 @@ def main() -> None:
         print(f"{NAME} is registered already ({there}); --force trains anew.")
         return
     split = load_split()
-    print(f"Training on {len(split.train_images)} handwritten digits, testing on {TEST_IMAGES} others.")
+    print(
+        f"Training on {len(split.train_images)} handwritten digits, testing on {TEST_IMAGES} others."
+    )
     for candidate in wanted:
         began = time.perf_counter()
         model = train(candidate, split)

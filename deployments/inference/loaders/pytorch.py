@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.export.passes import move_to_device_pass
 from torch.fx.graph import CodeGen
 
 from deployments.errors import ModelFailed, SetupError
@@ -59,9 +60,7 @@ class TorchModel:
         result = self._forward(*[self._argument(tensors, *named) for named in self._inputs])
         return {name: tensor.cpu().numpy() for name, tensor in self._named(result)}
 
-    def _argument(
-        self, tensors: Tensors, name: str, dtype: np.dtype[Any] | None
-    ) -> torch.Tensor:
+    def _argument(self, tensors: Tensors, name: str, dtype: np.dtype[Any] | None) -> torch.Tensor:
         try:
             array = tensors[name]
         except KeyError as exc:
@@ -118,7 +117,7 @@ def load(folder: Path, file: ModelFile, *, device: str, threads: int | None) -> 
 def _exported(path: Path, signature: Signature | None, device: str) -> TorchModel:
     program = torch.export.load(path)
     if device != "cpu":
-        program = torch.export.passes.move_to_device_pass(program, device)
+        program = move_to_device_pass(program, device)
     arguments = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
     spec = program.call_spec.out_spec
     # Only the outermost level is undone here: a model that nests its results names them in no signature.
