@@ -1,0 +1,193 @@
+"""`penstock up`: from nothing to a service that answers, step by step, and back to nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployments.cluster import preconditions
+from deployments.cluster.local import Application, LocalCluster
+from deployments.cluster.stopping import Stopped, StopSignals
+from deployments.errors import SetupError, SpecError
+from deployments.progress import Progress
+from deployments.settings import Settings
+
+_EXAMPLES = Path("models/digits.py")
+_READY_PATH = "/api/v1/health/ready"
+# The first image of scikit-learn's digits that neither example model was trained on: a two. Grey values 0..16.
+_DIGIT = (
+    "[[0,0,11,12,0,0,0,0],[0,2,16,16,16,13,0,0],[0,3,16,12,10,14,0,0],[0,1,16,1,12,15,0,0],"
+    "[0,0,13,16,9,15,2,0],[0,0,0,3,0,9,11,0],[0,0,0,0,9,15,4,0],[0,0,9,12,13,3,0,0]]"
+)
+
+
+class Up:
+    """One run of `penstock up`."""
+
+    def __init__(self, config: Path, port: int, settings: Settings, progress: Progress) -> None:
+        self._config = config
+        self._port = port
+        self._settings = settings
+        self._progress = progress
+        self._cluster = LocalCluster(port, drain_timeout_s=settings.drain_timeout_s)
+
+    def run(self) -> int:
+        """Serve until a signal comes.
+
+        Returns:
+            The exit code: 0 when stopped while serving, 128 + the signal's number when stopped before.
+
+        Raises:
+            SetupError: It cannot start; everything that had started is stopped by then.
+        """
+        config = load(self._config)
+        for note in preconditions.check(self._port):
+            self._progress.say(note)
+        ready = False
+        with StopSignals() as signals:
+            try:
+                self._start(config, signals)
+                ready = True
+                signal.pause()
+            except Stopped as stop:
+                return 0 if ready else 128 + stop.number
+            finally:
+                signals.ignore_first()
+                with self._progress.step("Stopping"):
+                    self._cluster.stop(signals.hurry, self._progress.say)
+        return 0
+
+    def _start(self, config: dict[str, Any], signals: StopSignals) -> None:
+        started = time.monotonic()
+        if not (self._settings.home / "registry.db").exists():
+            with self._progress.step(
+                "Training and registering the example models (the first time only)"
+            ):
+                self._register_examples()
+        with self._progress.step("Starting Ray"):
+            try:
+                self._cluster.start_ray()
+            finally:
+                signals.take()
+        with self._progress.step("Deploying"):
+            self._cluster.deploy(config)
+        with self._progress.step("Waiting until ready"):
+            self._wait(time.monotonic() + self._settings.start_timeout_s)
+        exposed = self._cluster.exposed()
+        if exposed:
+            raise SetupError(
+                "Stopped, because this would be open to other machines: "
+                + "; ".join(map(str, exposed))
+            )
+        self._announce(time.monotonic() - started)
+
+    def _register_examples(self) -> None:
+        if not _EXAMPLES.exists():
+            return  # not in a checkout of Penstock: what is served is the operator's own
+        home = self._settings.home
+        home.mkdir(parents=True, exist_ok=True)
+        log = home / "train.log"
+        command = [
+            sys.executable,
+            str(_EXAMPLES),
+            "--tracking-uri",
+            f"sqlite:///{home}/registry.db",
+        ]
+        with log.open("wb") as output:
+            done = subprocess.run(  # noqa: S603
+                [*command, "--artifacts", str(home / "artifacts")],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode != 0:
+            (home / "registry.db").unlink(
+                missing_ok=True
+            )  # half a registry would be taken for a whole one
+            raise SetupError(f"{_EXAMPLES} failed; what it said is in {log}.")
+
+    def _wait(self, deadline: float) -> None:
+        missing = "no answer yet"
+        while time.monotonic() < deadline:
+            applications = self._cluster.applications()
+            for one in applications:
+                if one.status == "DEPLOY_FAILED":
+                    raise SetupError(f"Application {one.name} did not start: {one.message}")
+            if all(one.status == "RUNNING" for one in applications):
+                missing = self._missing()
+                if not missing:
+                    return
+            self._progress.detail(_summary(applications, missing))
+            time.sleep(0.1)
+        raise SetupError(f"Not ready after {self._settings.start_timeout_s:.0f} s: {missing}.")
+
+    def _missing(self) -> str:
+        """What the service says is missing; empty when it is ready."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{_READY_PATH}", timeout=2):
+                return ""
+        except urllib.error.HTTPError as error:
+            return _detail_of(error.read()) or f"HTTP {error.code}"
+        except OSError as error:
+            return str(error)
+
+    def _announce(self, seconds: float) -> None:
+        url = f"http://127.0.0.1:{self._port}"
+        curl = (
+            f"curl -s {url}/api/v1/endpoints/digits/predict -H 'content-type: application/json' "
+            f"-d '{{\"inputs\":[{_DIGIT}]}}'"
+        )
+        self._progress.say(
+            f"Ready in {seconds:.1f} s: {url} (documentation at {url}/docs)",
+            url=url,
+            seconds=round(seconds, 2),
+        )
+        self._progress.say(f"Try it:\n{curl}", curl=curl)
+        self._progress.say("Ctrl-C stops everything.")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What Ray Serve is to run, from the file at `path`.
+
+    Raises:
+        SpecError: It cannot be read, or holds no applications.
+    """
+    try:
+        config = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SpecError(
+            f"Cannot read {path}: {error.strerror}. Name another with --config."
+        ) from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict) or not config.get("applications"):
+        raise SpecError(f"{path} has no `applications`: it is no Ray Serve configuration.")
+    return config
+
+
+def _summary(applications: list[Application], missing: str) -> str:
+    waiting = [one for one in applications if one.status != "RUNNING"]
+    if not waiting:
+        return f"applications are running; {missing}"
+    return ", ".join(
+        f"{one.name} {one.running}/{one.wanted} replicas"
+        + (f" ({one.message[:120]})" if one.message else "")
+        for one in waiting
+    )
+
+
+def _detail_of(body: bytes) -> str:
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        return ""
+    return str(problem.get("detail", "")) if isinstance(problem, dict) else ""
