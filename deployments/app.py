@@ -22,11 +22,11 @@ from deployments.inference.replica import Replica
 from deployments.inference.table import read_table
 from deployments.inference.transport.frames import MAX_FRAME_BYTES
 from deployments.inference.transport.server import BatchServer
-from deployments.registry.client import Registry
 from deployments.settings import Settings
 from deployments.spec.args import EdgeArgs, VersionArgs
 from deployments.spec.render import deployments_of, stages_of
 from deployments.versions.build import build_stages
+from deployments.versions.fetch import fetch_from
 
 
 class Edge:
@@ -65,9 +65,9 @@ class StageReplica:
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
         cpus = context.get_assigned_resources().get("CPU", 0.0)
-        registry = Registry(Settings().tracking_uri)
+        fetch = fetch_from(Settings().tracking_uri)
         built = await asyncio.to_thread(
-            build_stages, args, stages, fetch=registry.fetch, gpus=gpus, cpus=cpus
+            build_stages, args, stages, fetch=fetch, gpus=gpus, cpus=cpus
         )
         self._replica = Replica(built, max_rows=args.max_rows)
         self._server = BatchServer(

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from deployments.commands import config
 from deployments.errors import PenstockError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
+
+app.add_typer(config.app, name="config")
 
 
 @app.callback()
@@ -22,8 +25,8 @@ def penstock() -> None:
 
 @app.command()
 def up(
-    config: Annotated[
-        Path, typer.Option(help="What to serve: a Ray Serve configuration, or a configs/*.yaml.")
+    config_file: Annotated[
+        Path, typer.Option("--config", help="What to serve: a Ray Serve configuration, or a configs/*.yaml.")
     ] = Path("serve_config.yaml"),
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where to listen on 127.0.0.1.")
@@ -36,7 +39,7 @@ def up(
     from deployments.settings import Settings  # noqa: PLC0415
 
     with progress_for(as_json=json) as progress:
-        code = Up(config, port, Settings(), progress).run()
+        code = Up(config_file, port, Settings(), progress).run()
     raise typer.Exit(code)
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +21,11 @@ class Settings(BaseSettings):
 
     home: Path = Path(".penstock")
     """Where a local Penstock keeps its registry, artifacts and logs; git ignores it."""
+    tracking_uri: str = Field(
+        default="sqlite:///.penstock/registry.db",
+        validation_alias=AliasChoices("PENSTOCK_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+    )
+    """The model registry, as MLflow names it."""
     start_timeout_s: float = 300.0
     """How long `penstock up` waits for the service to be ready before it gives up."""
     drain_timeout_s: float = 4.0

@@ -16,7 +16,7 @@ from deployments.errors import EndpointNotFound
 from deployments.inference.pipeline import Bounds, Pipeline
 from deployments.inference.table import EndpointRoute, Table, VariantRoute
 from deployments.inference.traffic import Split
-from deployments.inference.transport.client import ReplicaAddress
+from deployments.inference.transport.address import ReplicaAddress
 
 log = logging.getLogger(__name__)
 

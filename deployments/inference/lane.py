@@ -17,7 +17,8 @@ from functools import partial
 from deployments.errors import PenstockError, ReplicaLost, error_by_code
 from deployments.inference.retry import RetryBudget
 from deployments.inference.tensors import Layout, Tensors, join, take
-from deployments.inference.transport.client import Channel, ReplicaAddress
+from deployments.inference.transport.address import ReplicaAddress
+from deployments.inference.transport.client import Channel
 from deployments.inference.transport.frames import MAX_FRAME_BYTES, Reply, pack_tensors
 from deployments.inference.work import Part
 

@@ -18,7 +18,7 @@ from deployments.errors import DeadlineUnmeetable, Overloaded
 from deployments.inference.lane import Lane
 from deployments.inference.retry import RetryBudget
 from deployments.inference.tensors import Tensors, rows_of, take
-from deployments.inference.transport.client import ReplicaAddress
+from deployments.inference.transport.address import ReplicaAddress
 from deployments.inference.work import Part, Timing, Work
 
 

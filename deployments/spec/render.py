@@ -7,12 +7,14 @@ same for the same input: no times, no random names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from deployments.errors import SpecError
 from deployments.inference.inputs import Input, TensorInput
+from deployments.inference.mlmodel import TensorSpec
 from deployments.inference.stages import stage_type
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
+from deployments.registry.client import ModelVersion
 from deployments.spec.args import EdgeArgs, ModelArgs, StageArgs, VersionArgs
 from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
 
@@ -27,26 +29,7 @@ _STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postpro
 _TOGETHER = "Together"
 
 
-class TensorLike(Protocol):
-    """A tensor of a model's signature."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-
-
-class VersionLike(Protocol):
-    """What rendering needs to know of a model version."""
-
-    name: str
-    version: str
-
-    @property
-    def inputs(self) -> tuple[TensorLike, ...]:
-        """The model's named input tensors."""
-
-
-def render(spec: Spec, resolve: Callable[[str], Any], *, port: int = 8000) -> Json:
+def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 8000) -> Json:
     """The document of `serve_config.yaml`.
 
     Args:
@@ -63,7 +46,7 @@ def render(spec: Spec, resolve: Callable[[str], Any], *, port: int = 8000) -> Js
         variants: dict[str, VariantRoute] = {}
         inputs: tuple[Input, ...] = ()
         for each, variant in endpoint.variants.items():
-            version: VersionLike = resolve(variant.model)
+            version = resolve(variant.model)
             args = _version_args(endpoint, variant, version)
             application = _application(name, endpoint, variant, args)
             known = applications.setdefault(application["name"], application)
@@ -98,7 +81,7 @@ def stages_of(deployment: str) -> tuple[str, ...]:
     return tuple(stage for stage, name in _STAGES.items() if name == deployment)
 
 
-def _version_args(endpoint: Endpoint, variant: Variant, version: VersionLike) -> VersionArgs:
+def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -> VersionArgs:
     stages = endpoint.stages
     return VersionArgs(
         model=ModelArgs(name=version.name, version=version.version),
@@ -156,7 +139,7 @@ def _deployment(name: str, resources: Resources, scaling: Scaling, endpoint: End
     }
 
 
-def _variant_route(endpoint: Endpoint, version: VersionLike, application: Json) -> VariantRoute:
+def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json) -> VariantRoute:
     return VariantRoute(
         model=version.name,
         version=version.version,
@@ -168,9 +151,14 @@ def _variant_route(endpoint: Endpoint, version: VersionLike, application: Json) 
     )
 
 
-def _inputs(endpoint: Endpoint, version: VersionLike) -> tuple[Input, ...]:
+def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
     stage = endpoint.stages.preprocess
-    model = tuple(TensorInput(spec.name, spec.dtype, tuple(spec.shape)) for spec in version.inputs)
+    declared = version.signature.inputs if version.signature else ()
+    model = tuple(
+        TensorInput(each.name, each.dtype, tuple(each.shape))
+        for each in declared
+        if isinstance(each, TensorSpec)
+    )
     try:
         inputs: tuple[Input, ...] = stage_type(stage.use).inputs(stage.params, model)
     except (KeyError, TypeError, ValueError) as exc:

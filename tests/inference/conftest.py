@@ -11,7 +11,7 @@ import pytest
 from deployments.inference.pipeline import Bounds, Pipeline
 from deployments.inference.replica import Replica
 from deployments.inference.stages import Stage
-from deployments.inference.transport.client import ReplicaAddress
+from deployments.inference.transport.address import ReplicaAddress
 from deployments.inference.transport.server import BatchServer
 
 

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from deployments.inference.tensors import Tensors
+from deployments.inference.transport.address import ReplicaAddress
 from deployments.inference.transport.frames import (
     Call,
     Cancel,
@@ -30,16 +30,6 @@ CONNECT_WITHIN_S = 5.0
 
 OnReply = Callable[[Reply | None, Tensors], None]
 """Called once per call: with the reply, or with None when the call was lost with its replica."""
-
-
-@dataclass(frozen=True)
-class ReplicaAddress:
-    """Where a replica listens, and the secret that it admits an edge by."""
-
-    replica_id: str
-    host: str
-    port: int
-    token: str
 
 
 class Channel:

@@ -1,0 +1,15 @@
+"""From a model URI to the version that it means now, for whoever renders a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from deployments.registry.client import ModelVersion, Registry
+from deployments.settings import Settings
+
+
+def resolver() -> Callable[[str], ModelVersion]:
+    """A function that asks the registry of the environment, once for each URI."""
+    registry = cache(lambda: Registry(Settings().tracking_uri))
+    return cache(lambda uri: registry().resolve(uri))
