@@ -16,7 +16,7 @@ from ray import serve
 from ray.serve import Application
 
 from deployments.api.endpoints import Endpoints
-from deployments.api.ingress import Ingress
+from deployments.api.ingress import Front, Ingress
 from deployments.cluster.discovery import ReplicaWatch
 from deployments.inference.replica import Replica
 from deployments.inference.table import read_table
@@ -39,7 +39,8 @@ class Edge:
         self._problem = ""
 
     def __serve_build_asgi_app__(self) -> Ingress:
-        return Ingress(self._endpoints, title=self._title)
+        Front.ingress = Ingress(self._endpoints, title=self._title)
+        return Front.ingress
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve another table. Never raises: a replica whose `reconfigure` raises is stopped by Serve."""

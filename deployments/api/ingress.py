@@ -6,7 +6,7 @@ could switch the server's time limit off. The edge has its own deadlines.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -44,17 +44,25 @@ class Ingress:
         self._predict = Predict(endpoints)
         self._rest = _application(endpoints, title)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path: str = scope["path"]
-            if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
-                name = path[len(_PREFIX) : -len(_SUFFIX)]
-                if scope["method"] == "POST":
-                    await self._predict(name, scope, receive, send)
-                else:
-                    await _only_post(scope, send)
-                return
-        await self._rest(scope, receive, send)
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, *, own_id: bool = False
+    ) -> None:
+        """Answer a request; with `own_id` name its id in the answer's headers, which Serve does otherwise."""
+        if not is_prediction(scope):
+            await self._rest(scope, receive, send)
+        elif scope["method"] == "POST":
+            name = scope["path"][len(_PREFIX) : -len(_SUFFIX)]
+            await self._predict(name, scope, receive, send, own_id=own_id)
+        else:
+            await _only_post(scope, send)
+
+
+def is_prediction(scope: Scope) -> bool:
+    """Whether a request is for the predict route, whatever its method."""
+    if scope["type"] != "http":
+        return False
+    path: str = scope["path"]
+    return path.startswith(_PREFIX) and path.endswith(_SUFFIX)
 
 
 async def _only_post(scope: Scope, send: Send) -> None:
@@ -119,6 +127,30 @@ class OwnHeaders:
         await self._app(scope, receive, send)
 
 
+class Front:
+    """Answers predictions before Serve's own bookkeeping of a request, which costs as much again as the edge's work.
+
+    What that would do is done elsewhere: deadlines, disconnects and bounds by the edge, counts by HAProxy, and
+    an edge that goes finishes what it has because uvicorn does. Everything but predictions takes Serve's way.
+    Serve makes the middlewares itself, so the ingress of this process is found by way of the class.
+    """
+
+    ingress: ClassVar[Ingress | None] = None
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a prediction, or pass the request on."""
+        if self.ingress is not None and is_prediction(scope):
+            await self.ingress(scope, receive, send, own_id=True)
+        else:
+            await self._app(scope, receive, send)
+
+
 def middlewares() -> list[Middleware]:
-    """What Serve wraps around each HTTP server of its own; named in `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
-    return [Middleware(OwnHeaders)]
+    """What Serve wraps around each HTTP server, the last outermost.
+
+    Serve finds it by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`, which `penstock env` sets.
+    """
+    return [Middleware(OwnHeaders), Middleware(Front)]

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from deployments.api.endpoints import Endpoints
-from deployments.api.ingress import Ingress, OwnHeaders
+from deployments.api.ingress import Front, Ingress, OwnHeaders
 from deployments.inference.inputs import ImageInput, TensorInput, TextInput
 from deployments.inference.replica import Replica
 from deployments.inference.stages.classes import Classes
@@ -110,7 +110,7 @@ class Edge:
 
 
 @pytest.fixture
-async def edge() -> AsyncIterator[Edge]:
+async def edge(monkeypatch) -> AsyncIterator[Edge]:
     watch = StaticWatch()
     servers: dict[str, BatchServer] = {}
     for application in APPLICATIONS:
@@ -134,7 +134,10 @@ async def edge() -> AsyncIterator[Edge]:
     endpoints.apply(TABLE)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(OwnHeaders(Ingress(endpoints)), log_level="warning", lifespan="off")
+    ingress = Ingress(endpoints)
+    front = Front(OwnHeaders(ingress))
+    monkeypatch.setattr(Front, "ingress", ingress)
+    config = uvicorn.Config(front, log_level="warning", lifespan="off")
     http = uvicorn.Server(config)
     task = asyncio.create_task(http.serve(sockets=[sock]))
     base = f"http://127.0.0.1:{sock.getsockname()[1]}"
