@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from deployments.registry.client import be_brief
+from deployments.registry.patience import be_brief
 
 ROOT = Path(__file__).resolve().parents[1]
 

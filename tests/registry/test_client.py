@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import RegistryError, SetupError
-from deployments.registry.client import PATIENCE, ModelVersion, Registry, be_brief, local_path
+from deployments.registry.client import Registry
+from deployments.registry.patience import PATIENCE, be_brief
+from deployments.registry.version import ModelVersion, local_path
 from tests.conftest import ROOT
 
 
