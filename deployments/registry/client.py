@@ -6,58 +6,22 @@ hundred megabytes, and most processes of a service never ask the registry anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from deployments.errors import RegistryError
 from deployments.inference import mlmodel
-from deployments.inference.mlmodel import Signature
 from deployments.registry import uris
+from deployments.registry.version import ModelVersion, local_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
 
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-"""With MLflow's own settings a registry that is down holds its caller for up to twenty minutes."""
-
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second is a missing alias's
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One version of a registered model, which never changes.
-
-    Attributes:
-        source: The URI or path of its artifact folder, where `MLmodel` lies.
-        flavors: The names of the ways in which it can be loaded, sorted.
-        signature: What it takes and gives; None when none was logged.
-    """
-
-    name: str
-    version: str
-    source: str
-    flavors: tuple[str, ...] = ()
-    signature: Signature | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-def be_brief(environ: MutableMapping[str, str]) -> None:
-    """Gives MLflow in this process, and in those it starts, short timeouts; what is set already stays.
-
-    Whoever starts a process calls this with its environment, before anything imports MLflow.
-    """
-    for name, value in PATIENCE.items():
-        environ.setdefault(name, value)
 
 
 class Registry:
@@ -141,15 +105,23 @@ class Registry:
     def _model_file(self, name: str, version: str, source: str) -> mlmodel.ModelFile:
         folder = local_path(source)
         if folder is None:
-            return mlmodel.read(self._fetch(f"{source.rstrip('/')}/{mlmodel.FILE_NAME}").parent)
+            with TemporaryDirectory() as scratch:
+                return mlmodel.read(
+                    self._fetch(f"{source.rstrip('/')}/{mlmodel.FILE_NAME}", scratch).parent
+                )
         if not folder.is_dir():
             raise self._lost(name, version, source)
         return mlmodel.read(folder)
 
-    def _fetch(self, uri: str) -> Path:
+    def _fetch(self, uri: str, into: str | None = None) -> Path:
+        """A copy made by MLflow's own downloader, in `into` or a temporary folder of its own."""
         from mlflow.artifacts import download_artifacts  # noqa: PLC0415
 
-        return Path(self._ask(lambda: download_artifacts(artifact_uri=uri, tracking_uri=self._uri)))
+        return Path(
+            self._ask(
+                lambda: download_artifacts(artifact_uri=uri, dst_path=into, tracking_uri=self._uri)
+            )
+        )
 
     def _look(self, question: Callable[[], Any]) -> Any:
         """The answer, or None where the registry says that there is no such thing."""
@@ -199,14 +171,6 @@ class Registry:
             f"The artifacts of `{name}` version {version} should be in {source}, as the model registry "
             f"{self._shown} says, but are not there. Restore them, or register the model anew."
         )
-
-
-def local_path(source: str) -> Path | None:
-    """The folder that a `file:` URI or a plain path means; None for anything fetched over a network."""
-    parts = urlsplit(source)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return None if parts.scheme else Path(source)
 
 
 def _must_exist(tracking_uri: str) -> None:
