@@ -19,7 +19,12 @@ from typing import Any
 
 
 def replicas_wanted(
-    rows: Mapping[Any, float], backlog: Mapping[Any, float], *, target_rows: float, least: int, most: int
+    rows: Mapping[Any, float],
+    backlog: Mapping[Any, float],
+    *,
+    target_rows: float,
+    least: int,
+    most: int,
 ) -> int:
     """How many replicas the work at hand asks for.
 
@@ -54,16 +59,25 @@ class RowsPolicy:
         """The number of replicas wanted for an ``AutoscalingContext``, and the state to keep: none."""
         running = set(context.running_replicas)
         series = context.raw_metrics or {}
+        rows = _latest(series.get("rows", {}), running)
         wanted = replicas_wanted(
-            _latest(series.get("rows", {}), running),
+            rows,
             _latest(series.get("backlog", {}), running),
             target_rows=self._target_rows,
             least=context.capacity_adjusted_min_replicas,
             most=context.capacity_adjusted_max_replicas,
         )
+        if rows.keys() != running:
+            # Some have not reported: new ones, or all of them after the controller restarted. Their rows are
+            # unknown, not none, so nothing shrinks on their account.
+            wanted = max(wanted, context.target_num_replicas)
         return wanted, {}
 
 
 def _latest(series: Mapping[Any, Any], running: set[Any]) -> dict[Any, float]:
     """The last value of each running replica's series; a replica that is gone has no rows any more."""
-    return {replica: points[-1].value for replica, points in series.items() if points and replica in running}
+    return {
+        replica: points[-1].value
+        for replica, points in series.items()
+        if points and replica in running
+    }

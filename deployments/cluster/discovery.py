@@ -64,16 +64,26 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
     from ray.serve._private.common import DeploymentID  # noqa: PLC0415 - only inside a Ray process
     from ray.serve._private.long_poll import LongPollNamespace  # noqa: PLC0415
 
-    key = (LongPollNamespace.DEPLOYMENT_TARGETS, DeploymentID(name=deployment, app_name=application))
+    key = (
+        LongPollNamespace.DEPLOYMENT_TARGETS,
+        DeploymentID(name=deployment, app_name=application),
+    )
     snapshot = -1  # of no version: the first answer comes at once
     told: list[ReplicaAddress] | None = None
+    controller: Any = None
     while True:
         try:
-            updates = await _controller().listen_for_change.remote({key: snapshot})
-        except asyncio.CancelledError:
-            raise
+            if (
+                controller is None
+            ):  # looked up in a thread: it is a blocking call, and this loop serves requests
+                controller = await asyncio.to_thread(_controller)
+            updates = await controller.listen_for_change.remote({key: snapshot})
         except Exception as error:  # noqa: BLE001 - whatever it is, it passes: the controller restarts
-            _log.warning("Serve's controller is out of reach (%s); the known replicas stand.", error)
+            if controller is not None:
+                _log.warning(
+                    "Serve's controller is out of reach (%s); the known replicas stand.", error
+                )
+            controller = None
             await asyncio.sleep(_RETRY_S)
             continue
         if not isinstance(updates, dict) or key not in updates:  # nothing changed for a while
@@ -85,7 +95,7 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
         told = addresses
         try:
             on_change(addresses)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the caller's fault must not end the watch
             _log.exception("Telling about the replicas of %s/%s failed", application, deployment)
 
 

@@ -8,12 +8,15 @@ which names that starter by process id and start time: a number alone may have b
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 MARK = "PENSTOCK_STARTED_BY"
+_MARKED = re.compile(rb"(?:^|\0)" + MARK.encode() + rb"=([0-9.@]+)")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Starter:
     def this_process(cls) -> Starter:
         """The one that asks."""
         me = psutil.Process()
-        return cls(me.pid, me.create_time())
+        return cls(me.pid, round(me.create_time(), 2))
 
     @classmethod
     def parse(cls, mark: str) -> Starter | None:
@@ -53,13 +56,27 @@ class Starter:
             return False
 
 
+def starter_of(process: psutil.Process) -> Starter | None:
+    """Who started the cluster that `process` belongs to; None for a process of none of ours.
+
+    Raises:
+        psutil.Error | OSError: It is another user's, or gone.
+    """
+    environment = Path(f"/proc/{process.pid}/environ")
+    if not environment.parent.exists():  # no Linux
+        return Starter.parse(process.environ().get(MARK, ""))
+    # Not psutil's parser, which ends where Ray has written its process title over the first variables.
+    found = _MARKED.search(environment.read_bytes())
+    return Starter.parse(found[1].decode()) if found else None
+
+
 def marked() -> dict[Starter, list[psutil.Process]]:
     """Every process on this machine that carries a mark, by who started it, starters themselves excepted."""
     found: dict[Starter, list[psutil.Process]] = {}
     for process in psutil.process_iter():
         try:
-            starter = Starter.parse(process.environ().get(MARK, ""))
-        except psutil.Error:  # another user's, or gone
+            starter = starter_of(process)
+        except (psutil.Error, OSError):  # another user's, or gone
             continue
         if starter is not None and starter.pid != process.pid:
             found.setdefault(starter, []).append(process)

@@ -14,7 +14,6 @@ import contextlib
 import os
 import shutil
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import settings
-from deployments.cluster import family, flags, sockets
+from deployments.cluster import family, flags, run_folder, sockets
 from deployments.errors import SetupError
 
 _LOGICAL_CPUS = 16
@@ -57,6 +56,7 @@ class LocalCluster:
         self._starter = family.Starter.this_process()
         self._run_folder: Path | None = None
         self._client: Any = None
+        self._proxies: list[Any] = []
 
     def start_ray(self) -> None:
         """Start Ray with the data plane's environment.
@@ -66,9 +66,7 @@ class LocalCluster:
         Raises:
             SetupError: Ray does not come up.
         """
-        self._run_folder = Path(
-            tempfile.mkdtemp(prefix="penstock-")
-        )  # short: it holds unix sockets
+        self._run_folder = run_folder.create()
         settings.export(
             flags.DATA_PLANE
             | flags.LOCAL
@@ -116,7 +114,7 @@ class LocalCluster:
             raise SetupError(
                 f"Ray Serve refuses the configuration: {_first_fault(error)}"
             ) from error
-        controller, _ = api._create_controller_and_proxy_refs(  # noqa: SLF001
+        controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
             schema.http_options.model_dump(),
             schema.grpc_options.model_dump(),
             schema.logging_config,
@@ -134,8 +132,23 @@ class LocalCluster:
             ) from error
 
     def applications(self) -> list[Application]:
-        """How far each application has come, in the order in which Serve names them."""
+        """How far each application has come, in the order in which Serve names them.
+
+        Raises:
+            SetupError: The front door itself did not start, so that no application can be reached.
+        """
+        import ray  # noqa: PLC0415
         from ray import serve  # noqa: PLC0415
+
+        done, self._proxies = (
+            ray.wait(self._proxies, num_returns=len(self._proxies), timeout=0)
+            if self._proxies
+            else ([], [])
+        )
+        try:
+            ray.get(done)
+        except Exception as error:
+            raise SetupError(f"HAProxy did not start: {_alert(str(error))}") from error
 
         return [_application(name, status) for name, status in serve.status().applications.items()]
 
@@ -208,7 +221,7 @@ def _application(name: str, status: Any) -> Application:
     return Application(
         name=name,
         status=str(getattr(status.status, "value", status.status)),
-        message=_last_line("\n".join([*messages, status.message or ""])),
+        message=_last_line(messages[0] if messages else status.message or ""),
         running=sum(count.get("RUNNING", 0) for count in counts),
         wanted=sum(sum(count.values()) for count in counts),
     )
@@ -218,6 +231,12 @@ def _last_line(text: str) -> str:
     """The line that says what happened: of a traceback the last, where the error speaks."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _alert(text: str) -> str:
+    """The first thing that HAProxy complains about; its last says only that it complained."""
+    alerts = [line for line in text.splitlines() if "[ALERT]" in line]
+    return alerts[0].strip() if alerts else _last_line(text)
 
 
 def _first_fault(error: Any) -> str:

@@ -7,7 +7,7 @@ import os
 
 import psutil
 
-from deployments.cluster import family, flags, sockets
+from deployments.cluster import family, flags, run_folder, sockets
 from deployments.errors import SetupError
 
 
@@ -41,6 +41,7 @@ def _check_installed() -> None:
 
 def _clear_orphans() -> list[str]:
     left = family.orphans()
+    run_folder.sweep()
     if not left:
         return []
     stubborn = family.end(left)
@@ -56,8 +57,11 @@ def _clear_orphans() -> list[str]:
 
 def _check_no_ray() -> None:
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "gcs_server":
-            starter = _starter_of(process)
+        if process.info["name"] == "gcs_server" and process.status() != psutil.STATUS_ZOMBIE:
+            try:
+                starter = family.starter_of(process)
+            except (psutil.Error, OSError):
+                starter = None
             if starter is not None:
                 raise SetupError(
                     f"Penstock runs on this machine already (process {starter.pid}): stop it with Ctrl-C in its "
@@ -67,13 +71,6 @@ def _check_no_ray() -> None:
                 f"A Ray cluster runs on this machine already (gcs_server, process {process.pid}). Stop it with "
                 '`ray stop`, or deploy onto it: `eval "$(penstock env)"; serve deploy serve_config.yaml`.'
             )
-
-
-def _starter_of(process: psutil.Process) -> family.Starter | None:
-    try:
-        return family.Starter.parse(process.environ().get(family.MARK, ""))
-    except psutil.Error:
-        return None
 
 
 def _check_ports(port: int) -> None:

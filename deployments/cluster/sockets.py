@@ -69,6 +69,7 @@ def holder(port: int) -> str:
     for connection in connections:
         if (
             connection.status == psutil.CONN_LISTEN
+            and connection.laddr
             and connection.laddr.port == port
             and connection.pid
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Self
 
 
 class Stopped(BaseException):
@@ -25,7 +26,7 @@ class StopSignals:
         self._stopped = False
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> StopSignals:
+    def __enter__(self) -> Self:
         self._before = {number: signal.getsignal(number) for number in self._NUMBERS}
         self.take()
         return self

@@ -68,7 +68,8 @@ class Up:
 
     def _start(self, config: dict[str, Any], signals: StopSignals) -> None:
         started = time.monotonic()
-        if not (self._settings.home / "registry.db").exists():
+        # Without _EXAMPLES this is no checkout of Penstock: what is served is the operator's own.
+        if _EXAMPLES.exists() and not (self._settings.home / "registry.db").exists():
             with self._progress.step(
                 "Training and registering the example models (the first time only)"
             ):
@@ -91,8 +92,6 @@ class Up:
         self._announce(time.monotonic() - started)
 
     def _register_examples(self) -> None:
-        if not _EXAMPLES.exists():
-            return  # not in a checkout of Penstock: what is served is the operator's own
         home = self._settings.home
         home.mkdir(parents=True, exist_ok=True)
         log = home / "train.log"

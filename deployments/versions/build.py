@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deployments.inference.devices import choose_device
+from deployments.inference.loaders import load
 from deployments.inference.stages import Stage, stage_type
 from deployments.spec.args import StageArgs, VersionArgs
 
@@ -53,8 +55,12 @@ def build_stages(
 def _model(
     args: VersionArgs, fetch: Callable[[str, str], Path], gpus: Sequence[str], cpus: float
 ) -> Stage:
-    from deployments.inference.loaders import load
-    from deployments.inference.loaders.devices import choose_device
-
+    device = choose_device(gpus, args.device, _cuda_available)
     folder = fetch(args.model.name, args.model.version)
-    return load(folder, device=choose_device(gpus, args.device), threads=max(1, round(cpus)))
+    return load(folder, device=device, threads=max(1, round(cpus)))
+
+
+def _cuda_available() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
