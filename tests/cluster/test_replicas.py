@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.discovery import ReplicaAddress, ReplicaWatch
+from deployments.cluster.discovery import ReplicaWatch
+from deployments.inference.transport.address import ReplicaAddress
 from deployments.cluster.local import LocalCluster
 from tests.cluster.conftest import app, wait_for
 
