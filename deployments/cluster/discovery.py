@@ -61,7 +61,8 @@ class ReplicaWatch:
 
 
 async def _follow(application: str, deployment: str, on_change: OnChange) -> None:
-    from ray.serve._private.common import DeploymentID  # noqa: PLC0415 - only inside a Ray process
+    import ray.serve  # noqa: F401, PLC0415 - only inside a Ray process; its private modules need it whole
+    from ray.serve._private.common import DeploymentID  # noqa: PLC0415
     from ray.serve._private.long_poll import LongPollNamespace  # noqa: PLC0415
 
     key = (
