@@ -26,7 +26,10 @@ def penstock() -> None:
 @app.command()
 def up(
     config_file: Annotated[
-        Path, typer.Option("--config", help="What to serve: a Ray Serve configuration, or a configs/*.yaml.")
+        Path,
+        typer.Option(
+            "--config", help="What to serve: a Ray Serve configuration, or a configs/*.yaml."
+        ),
     ] = Path("serve_config.yaml"),
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where to listen on 127.0.0.1.")
@@ -51,8 +54,10 @@ def env(
 ) -> None:
     """Print the environment that Ray needs, for: eval "$(penstock env)"; ray start --head; serve deploy."""
     from deployments.cluster import flags  # noqa: PLC0415
+    from deployments.settings import Settings  # noqa: PLC0415
 
-    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {})))
+    registry = {"PENSTOCK_TRACKING_URI": Settings().tracking_uri}
+    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {}) | registry))
 
 
 def main() -> None:

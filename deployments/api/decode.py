@@ -98,7 +98,8 @@ def _invalid(message: str) -> InvalidInput:
     field = found["path"].removeprefix("$").removeprefix(".") if found else ""
     text = _PLAIN.sub("?", message[: found.start()] if found else message)[:200]
     return InvalidInput(
-        text.replace("`", "") + (f" at {field[:200]}" if field else ""), fields=(field[:200] or "body",)
+        text.replace("`", "") + (f" at {field[:200]}" if field else ""),
+        fields=(field[:200] or "body",),
     )
 
 
@@ -242,4 +243,3 @@ def _shape(value: Any) -> tuple[int, ...] | None:
     if len(inner) > 1 or None in inner:
         return None
     return (len(value), *(inner.pop() if inner else ()))  # type: ignore[misc]
-

@@ -181,7 +181,11 @@ def _row(spec: Input) -> Json:
             return {
                 "oneOf": [
                     _nested(grey, spec.shape),
-                    {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"},
+                    {
+                        "type": "string",
+                        "contentEncoding": "base64",
+                        "contentMediaType": "image/png",
+                    },
                 ]
             }
         case TextInput():

@@ -132,7 +132,9 @@ class Endpoints:
             known = self._pipelines.get(application)
             if known is None or _runs_otherwise(known[0], route):
                 self._replace(application, route)
-        pipelines = {application: pipeline for application, (_, pipeline) in self._pipelines.items()}
+        pipelines = {
+            application: pipeline for application, (_, pipeline) in self._pipelines.items()
+        }
         self._endpoints = {
             name: Endpoint(name, route, pipelines) for name, route in table.endpoints.items()
         }

@@ -100,7 +100,9 @@ async def _internal(request: Request, exc: Exception) -> Response:
 
 
 def _answer(request: Request, error: PenstockError) -> Response:
-    status, headers, body = problem(error, header.request_id(header.collect(request.scope["headers"])))
+    status, headers, body = problem(
+        error, header.request_id(header.collect(request.scope["headers"]))
+    )
     response = Response(body, status)
     response.raw_headers = headers
     return response
@@ -110,7 +112,11 @@ class OwnHeaders:
     """Takes Serve's per-request controls out of a request, and a malformed id, before Serve reads them."""
 
     _TAKEN = frozenset(
-        (b"x-request-timeout-seconds", b"x-request-disconnect-disabled", b"serve_multiplexed_model_id")
+        (
+            b"x-request-timeout-seconds",
+            b"x-request-disconnect-disabled",
+            b"serve_multiplexed_model_id",
+        )
     )
 
     def __init__(self, app: Any) -> None:
@@ -121,7 +127,9 @@ class OwnHeaders:
         if scope["type"] == "http":
             kept = [pair for pair in scope["headers"] if pair[0] not in self._TAKEN]
             given = header.collect(kept).get(b"x-request-id")
-            if given is not None and header.request_id({b"x-request-id": given}) != given.decode("latin-1"):
+            if given is not None and header.request_id({b"x-request-id": given}) != given.decode(
+                "latin-1"
+            ):
                 kept = [pair for pair in kept if pair[0] != b"x-request-id"]
             scope["headers"] = kept
         await self._app(scope, receive, send)

@@ -176,9 +176,7 @@ async def _read_rest(receive: Receive, first: bytes, limit: int) -> bytes:
         raise BodyTooSlow(f"the body did not arrive within {BODY_WITHIN_S:g} s") from None
 
 
-async def respond(
-    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-) -> None:
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     """Send a whole answer."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -42,11 +42,10 @@ def rendered(file: Path) -> str:
     Raises:
         SetupError: The file is wrong, or the registry does not have what it names.
     """
-    import yaml
-
+    from deployments.spec.dump import dump
     from deployments.spec.read import read_spec
     from deployments.spec.render import render as render_spec
     from deployments.versions.resolve import resolver
 
     document = render_spec(read_spec(file), resolver())
-    return HEADER.format(source=file) + yaml.safe_dump(document, sort_keys=False, width=110)
+    return HEADER.format(source=file) + dump(document)

@@ -93,9 +93,7 @@ def _halve(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outco
     ]
 
 
-def _without(
-    name: str, stage: Stage, tensors: Tensors, offset: int, bad: BadRows
-) -> list[Outcome]:
+def _without(name: str, stage: Stage, tensors: Tensors, offset: int, bad: BadRows) -> list[Outcome]:
     """The stage named the rows that it cannot take: run the others by themselves."""
     errors = [
         RowError(offset + row, InvalidInput.code, message) for row, message in bad.rows.items()
@@ -128,12 +126,11 @@ def _finite(name: str, answer: Tensors, offset: int) -> Outcome:
         good &= np.isfinite(array).reshape(rows, -1).all(axis=1)
     message = f"the {name} stage answered a number that is not finite"
     errors = [
-        RowError(offset + int(row), ModelOutputInvalid.code, message) for row in np.nonzero(~good)[0]
+        RowError(offset + int(row), ModelOutputInvalid.code, message)
+        for row in np.nonzero(~good)[0]
     ]
     kept = np.nonzero(good)[0].tolist()
-    return Outcome(
-        pick(answer, kept) if kept else {}, [offset + row for row in kept], errors
-    )
+    return Outcome(pick(answer, kept) if kept else {}, [offset + row for row in kept], errors)
 
 
 def _surely_finite(array: Array) -> bool:

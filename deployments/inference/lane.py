@@ -115,7 +115,9 @@ class Lane:
         layout, queue = next(iter(self._queues.items()))
         batch: list[Part] = []
         rows = 0
-        while queue and rows + queue[0].rows <= max(self._max_rows, queue[0].rows if not rows else 0):
+        while queue and rows + queue[0].rows <= max(
+            self._max_rows, queue[0].rows if not rows else 0
+        ):
             part = queue.popleft()
             self.waiting_rows -= part.rows
             if not part.work.dead:

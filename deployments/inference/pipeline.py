@@ -165,4 +165,3 @@ class Pipeline:
                 part.work.finish(part, tensors)
 
         return on_done
-

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from deployments.errors import DeadlineExceeded, Internal
@@ -70,7 +71,10 @@ class Replica:
         self._max_rows = max_rows
         self._queues: OrderedDict[Layout, deque[_Queued]] = OrderedDict()
         self._by_id: dict[tuple[int, int], _Queued] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stages")
+        # A bare queue and thread: an executor's futures cost more than a tiny model's forward pass.
+        self._thread: SimpleQueue[tuple[list[_Queued], float, asyncio.AbstractEventLoop] | None]
+        self._thread = SimpleQueue()
+        threading.Thread(target=self._work, name="stages", daemon=True).start()
         self._running_rows = 0
         self._waiting_rows = 0
         self._backlogs: dict[int, tuple[int, float]] = {}
@@ -83,9 +87,7 @@ class Replica:
     def backlog(self, now: float) -> int:
         """Rows that wait at the edges for this stage, as each edge last told."""
         return sum(
-            rows
-            for rows, told in self._backlogs.values()
-            if now - told < BACKLOG_FORGOTTEN_AFTER_S
+            rows for rows, told in self._backlogs.values() if now - told < BACKLOG_FORGOTTEN_AFTER_S
         )
 
     def submit(self, source: int, call: Call, tensors: Tensors, reply: SendReply) -> None:
@@ -119,7 +121,7 @@ class Replica:
 
     def close(self) -> None:
         """Stop the thread; what runs is finished."""
-        self._thread.shutdown(wait=False)
+        self._thread.put(None)
 
     def _start(self) -> None:
         """Begin the next batch, if there is one. Called with nothing running."""
@@ -130,11 +132,7 @@ class Replica:
         self._waiting_rows -= self._running_rows
         for queued in batch:
             del self._by_id[queued.source, queued.call.id]
-        loop = asyncio.get_running_loop()
-        future = self._thread.submit(self._run, batch, time.monotonic())
-        future.add_done_callback(
-            lambda done: loop.call_soon_threadsafe(self._finish, batch, done.exception() or done.result())
-        )
+        self._thread.put((batch, time.monotonic(), asyncio.get_running_loop()))
 
     def _next_batch(self) -> list[_Queued]:
         """Calls of one layout, oldest first, up to `max_rows` rows; the layouts take turns."""
@@ -151,14 +149,25 @@ class Replica:
             del self._queues[layout]
         return batch
 
-    def _finish(self, batch: list[_Queued], answer: _Answer | BaseException) -> None:
+    def _finish(self, batch: list[_Queued], answer: _Answer | Exception) -> None:
         self._running_rows = 0
         self._start()  # first, so that the thread works while the replies are written
-        if isinstance(answer, BaseException):
+        if isinstance(answer, Exception):
             log.error("a batch could not be run", exc_info=answer)
             answer = _Answer([(queued, _failed(queued), []) for queued in batch])
         for queued, reply, buffers in answer.replies:
             queued.reply(reply, buffers)
+
+    def _work(self) -> None:
+        """The thread: runs one batch after the other until it is told to end."""
+        while (task := self._thread.get()) is not None:
+            batch, started, loop = task
+            answer: _Answer | Exception
+            try:
+                answer = self._run(batch, started)
+            except Exception as exc:  # noqa: BLE001 - a bug of ours; the callers must be told
+                answer = exc
+            loop.call_soon_threadsafe(self._finish, batch, answer)
 
     def _run(self, batch: list[_Queued], started: float) -> _Answer:
         """In the thread: run every stage on the live rows of the batch, then cut the answer up by calls."""
@@ -170,7 +179,9 @@ class Replica:
         ]
         # Which row of which call each row of the joined batch is.
         owners = [(which, row) for which, rows in enumerate(live) for row in rows]
-        errors: list[list[RowError]] = [_expired(q, rows) for q, rows in zip(batch, live, strict=True)]
+        errors: list[list[RowError]] = [
+            _expired(q, rows) for q, rows in zip(batch, live, strict=True)
+        ]
         tensors = join(parts) if parts else {}
         times: list[StageTime] = []
         for name, stage in self._stages:

@@ -39,8 +39,8 @@ class EndpointRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         inputs: What one row consists of.
     """
 
-    variants: dict[str, VariantRoute]
     split: dict[str, float]
+    variants: dict[str, VariantRoute]
     inputs: tuple[Input, ...]
     salt: str
     unit: tuple[str, ...] = ("body", "header")

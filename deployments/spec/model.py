@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from deployments.spec.args import StageArgs, Strict
 
@@ -85,7 +92,9 @@ class Scaling(Strict):
 
     min_replicas: PositiveInt = 1
     max_replicas: PositiveInt = 1
-    target_rows: PositiveFloat = Field(default=32, description="Rows queued and running per replica")
+    target_rows: PositiveFloat = Field(
+        default=32, description="Rows queued and running per replica"
+    )
     upscale_delay: Duration = 3.0
     downscale_delay: Duration = 60.0
 
@@ -117,7 +126,9 @@ class Batching(Strict):
 
     max_rows: PositiveInt = Field(default=64, description="Rows in a batch")
     max_in_flight: PositiveInt = Field(default=2, description="Batches per replica and edge")
-    max_queued_rows: PositiveInt = Field(default=4096, description="Rows an edge lets wait; then 429")
+    max_queued_rows: PositiveInt = Field(
+        default=4096, description="Rows an edge lets wait; then 429"
+    )
 
 
 class Limits(Strict):
@@ -138,7 +149,9 @@ class Endpoint(Strict):
     autoscaling: Scaling = Scaling()
     limits: Limits = Limits()
     deadline: Duration = 2.0
-    example: Any = Field(default=None, description="One row for the API document, if not the model's")
+    example: Any = Field(
+        default=None, description="One row for the API document, if not the model's"
+    )
 
     @model_validator(mode="after")
     def _known_variants(self) -> Endpoint:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import cache
 
 from deployments.registry.client import ModelVersion, Registry
-from deployments.settings import Settings
+from deployments.registry.patience import PATIENCE
+from deployments.settings import Settings, export
 
 
 def resolver() -> Callable[[str], ModelVersion]:
     """A function that asks the registry of the environment, once for each URI."""
+    export(PATIENCE)
     registry = cache(lambda: Registry(Settings().tracking_uri))
     return cache(lambda uri: registry().resolve(uri))

@@ -199,9 +199,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(edge) -> None:
             yield b" " * 65536
 
     declared = await edge.client.post(url, content=b" " * 1_000_001, headers=kind)
-    exact = await edge.client.post(
-        url, content=body(GOOD).ljust(1_000_000, b" "), headers=kind
-    )
+    exact = await edge.client.post(url, content=body(GOOD).ljust(1_000_000, b" "), headers=kind)
     chunked = await edge.client.post(url, content=endless(), headers=kind)
 
     assert (declared.status_code, declared.json()["code"]) == (413, "body_too_large")

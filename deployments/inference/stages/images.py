@@ -59,7 +59,9 @@ class Images:
                 try:
                     images[row] = self._decode(blob)
                 except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as exc:
-                    bad[row] = exc.args[0] if isinstance(exc, _Refused) else "not a readable PNG image"
+                    bad[row] = (
+                        exc.args[0] if isinstance(exc, _Refused) else "not a readable PNG image"
+                    )
         if bad:
             raise BadRows(bad)
         return {self._name: images}

@@ -42,7 +42,9 @@ class Text:
             raise SpecError("the `text` stage needs its model version's artifact")
         path = artifact / params.get("tokenizer", "extra_files/tokenizer.json")
         if not path.is_file():
-            raise SpecError(f"the `text` stage finds no {path.name} in the model version's artifact")
+            raise SpecError(
+                f"the `text` stage finds no {path.name} in the model version's artifact"
+            )
         self._name = params.get("name", "text")
         self._tokenizer = Tokenizer.from_file(str(path))
         self._tokenizer.enable_truncation(max_length=int(params.get("max_tokens", 256)))
