@@ -6,11 +6,12 @@ annotations`` here: Serve reads the argument classes from the annotations.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import ray
 from ray import serve
 from ray.serve import Application
@@ -28,6 +29,8 @@ from deployments.spec.render import deployments_of, stages_of
 from deployments.versions.build import build_stages
 from deployments.versions.fetch import fetch_from
 
+log = logging.getLogger("ray.serve")
+
 
 class Edge:
     """The ingress deployment: owns the endpoints, follows the replicas, answers HTTP."""
@@ -44,16 +47,12 @@ class Edge:
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve another table. Never raises: a replica whose `reconfigure` raises is stopped by Serve."""
-        import logging
-
-        import msgspec
-
         try:
             self._endpoints.apply(read_table(user_config))
             self._problem = ""
         except (msgspec.ValidationError, ValueError, KeyError) as exc:
             self._problem = str(exc)
-            logging.getLogger("ray.serve").error("kept the last good table: %s", exc)
+            log.error("kept the last good table: %s", exc)
 
     async def __del__(self) -> None:
         self._watch.close()
@@ -62,7 +61,9 @@ class Edge:
 class StageReplica:
     """A deployment of one stage, or of all three: listens for batches, and tells Serve how many rows it has."""
 
-    async def __init__(self, args: VersionArgs, stages: Sequence[str], *others: Any) -> None:
+    async def __init__(  # type: ignore[misc] - Serve awaits a constructor that is a coroutine
+        self, args: VersionArgs, stages: Sequence[str], *others: Any
+    ) -> None:
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
         cpus = context.get_assigned_resources().get("CPU", 0.0)

@@ -37,9 +37,9 @@ def up(
     json: Annotated[bool, typer.Option("--json", help="Tell what happens as JSON lines.")] = False,
 ) -> None:
     """Serve on this machine until Ctrl-C: starts Ray, deploys, waits until ready, and stops it all again."""
-    from deployments.cluster.up import Up  # noqa: PLC0415 - `penstock env` need not import any of it
-    from deployments.progress import progress_for  # noqa: PLC0415
-    from deployments.settings import Settings  # noqa: PLC0415
+    from deployments.cluster.up import Up
+    from deployments.progress import progress_for
+    from deployments.settings import Settings
 
     with progress_for(as_json=json) as progress:
         code = Up(config_file, port, Settings(), progress).run()
@@ -53,8 +53,8 @@ def env(
     ] = False,
 ) -> None:
     """Print the environment that Ray needs, for: eval "$(penstock env)"; ray start --head; serve deploy."""
-    from deployments.cluster import flags  # noqa: PLC0415
-    from deployments.settings import Settings  # noqa: PLC0415
+    from deployments.cluster import flags
+    from deployments.settings import Settings
 
     registry = {"PENSTOCK_TRACKING_URI": Settings().tracking_uri}
     typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {}) | registry))
@@ -65,5 +65,5 @@ def main() -> None:
     try:
         app()
     except PenstockError as error:
-        print(f"penstock: {error.message}", file=sys.stderr)  # noqa: T201
+        print(f"penstock: {error.message}", file=sys.stderr)
         sys.exit(1)

@@ -167,8 +167,8 @@ def judge(candidate: Candidate, reached: float) -> None:
 
 def signature() -> Any:
     """One tensor in, one tensor out, both named, with any number of rows."""
-    from mlflow.models import ModelSignature  # noqa: PLC0415 - takes seconds; `load_split` must not
-    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
     number = np.dtype(np.float32)
     return ModelSignature(
@@ -183,7 +183,7 @@ def register(candidate: Candidate, model: nn.Module, split: Split, reached: floa
     Returns:
         The number of the new version.
     """
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     with mlflow.start_run(run_name=candidate.title):
         mlflow.log_params({"epochs": candidate.epochs, "shifts": candidate.shifts, "seed": SEED})
@@ -221,9 +221,9 @@ def hush() -> None:
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
         ("GIT_PYTHON_REFRESH", "quiet"),
     ):
-        os.environ.setdefault(name, value)  # noqa: TID251 - a script, not the server
+        os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module=r"mlflow|torch|alembic|sqlalchemy")
-    import mlflow  # noqa: F401, PLC0415 - it sets up its loggers when imported, so they are quietened after
+    import mlflow
 
     for name in ("mlflow", "alembic", "torch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -231,7 +231,7 @@ def hush() -> None:
 
 def connect(tracking_uri: str, artifacts: Path) -> None:
     """Makes the registry, if it is not there, and the experiment whose artifacts go to `artifacts`."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -245,7 +245,7 @@ def connect(tracking_uri: str, artifacts: Path) -> None:
 
 def registered_aliases() -> dict[str, str]:
     """Alias to version of what is registered already; makes the registered model when there is none."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name='{NAME}'"):

@@ -101,7 +101,7 @@ class Encoder(nn.Module):
 
 def load_encoder(folder: Path) -> Encoder:
     """The encoder with the published weights, in evaluation mode."""
-    from safetensors.torch import load_file  # noqa: PLC0415 - part of the optional extra
+    from safetensors.torch import load_file
 
     encoder = Encoder(json.loads((folder / "config.json").read_text()))
     encoder.load_state_dict(renamed(load_file(folder / "model.safetensors"), len(encoder.layers)))
@@ -144,7 +144,7 @@ def write_tokenizer(folder: Path, target: Path) -> None:
     The published file pads every sentence to 128 tokens, which for short ones is ten times the work, and
     cuts at 128, where sentence-transformers cuts at 256.
     """
-    from tokenizers import Tokenizer  # noqa: PLC0415 - part of the optional extra
+    from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_padding()
@@ -158,8 +158,8 @@ def write_tokenizer(folder: Path, target: Path) -> None:
 
 def signature() -> Any:
     """Two tensors in and two out, with any number of rows and of tokens."""
-    from mlflow.models import ModelSignature  # noqa: PLC0415 - takes seconds
-    from mlflow.types import Schema, TensorSpec  # noqa: PLC0415
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
 
     whole, real = np.dtype(np.int64), np.dtype(np.float32)
     mask = TensorSpec(whole, (-1, -1), "attention_mask")
@@ -175,7 +175,7 @@ def register(encoder: Encoder, package: Path) -> str:
     Returns:
         The number of the new version.
     """
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     ids = np.full((2, 8), 100, dtype=np.int64)
     with tempfile.TemporaryDirectory() as scratch, mlflow.start_run(run_name="MiniLM-L6") as run:
@@ -227,9 +227,9 @@ def hush() -> None:
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
         ("GIT_PYTHON_REFRESH", "quiet"),
     ):
-        os.environ.setdefault(name, value)  # noqa: TID251 - a script, not the server
+        os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module=r"mlflow|torch|alembic|sqlalchemy")
-    import mlflow  # noqa: F401, PLC0415 - it sets up its loggers when imported, so they are quietened after
+    import mlflow
 
     for name in ("mlflow", "alembic", "torch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -237,7 +237,7 @@ def hush() -> None:
 
 def connect(tracking_uri: str, artifacts: Path) -> None:
     """Makes the registry, if it is not there, and the experiment whose artifacts go to `artifacts`."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +251,7 @@ def connect(tracking_uri: str, artifacts: Path) -> None:
 
 def registered_aliases() -> dict[str, str]:
     """Alias to version of what is registered already; makes the registered model when there is none."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name='{NAME}'"):

@@ -40,7 +40,7 @@ def _values(array: Any) -> Any:
     """A value for each row: plain where there is one a row, an array that orjson can read where there are more."""
     if array.ndim == 1:
         return array.tolist()
-    if array.dtype.kind in "OSU" or array.dtype.itemsize == 2 and array.dtype.kind == "f":  # noqa: PLR2004
+    if array.dtype.kind in "OSU" or (array.dtype.itemsize == 2 and array.dtype.kind == "f"):
         return array.astype("f4").tolist() if array.dtype.kind == "f" else array.tolist()
     return array
 

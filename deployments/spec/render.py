@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from deployments.errors import SpecError
 from deployments.inference.inputs import Input, TensorInput
 from deployments.inference.mlmodel import TensorSpec
 from deployments.inference.stages import stage_type
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
-from deployments.registry.client import ModelVersion
+from deployments.registry.version import ModelVersion
 from deployments.spec.args import EdgeArgs, ModelArgs, StageArgs, VersionArgs
 from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
 
@@ -171,8 +173,6 @@ def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
 def _route(
     name: str, endpoint: Endpoint, variants: dict[str, VariantRoute], inputs: tuple[Input, ...]
 ) -> EndpointRoute:
-    import msgspec
-
     if endpoint.example is not None and len(inputs) == 1:
         inputs = (msgspec.structs.replace(inputs[0], example=endpoint.example),)
     return EndpointRoute(

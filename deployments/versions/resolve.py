@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from deployments.registry.client import ModelVersion, Registry
+from deployments.registry.client import Registry
 from deployments.registry.patience import PATIENCE
+from deployments.registry.version import ModelVersion
 from deployments.settings import Settings, export
 
 

@@ -52,7 +52,7 @@ def brightness(tensors):
 
 
 def echo(tensors):
-    return {name: array for name, array in tensors.items()}
+    return dict(tensors.items())
 
 
 DIGITS = EndpointRoute(

@@ -66,7 +66,7 @@ async def test_pngs_of_any_size_and_lists_may_mix(edge) -> None:
         png(level),
         png(level.repeat(13, 0).repeat(13, 1)),
         png(np.dstack([level] * 3)),
-        png((level.astype(np.uint16) * 257)),
+        png(level.astype(np.uint16) * 257),
         "data:image/png;base64," + png(level),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -79,10 +79,3 @@ async def rig() -> AsyncIterator[Rig]:
     for each in made.running:
         await each.server.stop()
         each.replica.close()
-
-
-def rows(values: Sequence[float]) -> dict[str, object]:
-    """A batch with one number a row."""
-    import numpy as np
-
-    return {"x": np.array(values, dtype=np.float64)}

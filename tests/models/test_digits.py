@@ -56,7 +56,7 @@ def test_the_signature_names_its_tensors(example_registry):
 
 def test_accuracy_is_a_metric_of_the_logged_model(example_registry):
     """MLflow's own pages show the accuracy too, on the run that trained the model."""
-    from mlflow import MlflowClient  # noqa: PLC0415 - after the fixture that quietens it
+    from mlflow import MlflowClient
 
     client = MlflowClient(example_registry.tracking_uri)
     version = client.get_model_version_by_alias("digits", "champion")

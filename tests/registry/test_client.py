@@ -67,7 +67,7 @@ def test_what_is_not_there_is_named_beside_what_is(registry, uri, message):
 
 def test_a_model_without_versions_says_so(example_registry, registry):
     """A name can be registered with nothing under it yet."""
-    from mlflow import MlflowClient  # noqa: PLC0415 - after the fixture that quietens it
+    from mlflow import MlflowClient
 
     client = MlflowClient(example_registry.tracking_uri)
     client.create_registered_model("empty")

@@ -26,7 +26,7 @@ class Stage(Protocol):
         """The batch's answer; blocking, called from one thread at a time."""
 
 
-class BadRows(Exception):  # noqa: N818 - a finding about the input, not an error of the stage
+class BadRows(Exception):
     """Rows that a stage cannot take: row number to what is wrong, fit for the client's eyes."""
 
     def __init__(self, rows: Mapping[int, str]) -> None:

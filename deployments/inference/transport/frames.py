@@ -98,7 +98,9 @@ _DECODER: msgspec.msgpack.Decoder[Header] = msgspec.msgpack.Decoder(Header)
 
 def pack_tensors(tensors: Tensors) -> tuple[list[TensorHead], list[Any]]:
     """Descriptions of the tensors, and for each one buffer of its bytes (a view where it is contiguous)."""
-    heads, buffers = [], []
+    heads: list[TensorHead] = []
+    buffers: list[Any] = []
+    buffer: Any
     for name, array in tensors.items():
         if array.dtype == object:
             kind, buffer = _pack_objects(array)
