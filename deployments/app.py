@@ -52,7 +52,7 @@ class Edge:
             self._problem = ""
         except (msgspec.ValidationError, ValueError, KeyError) as exc:
             self._problem = str(exc)
-            log.error("kept the last good table: %s", exc)
+            log.error("kept the last good table: %s", exc)  # noqa: TRY400 - a mistake in a file, not a bug
 
     async def __del__(self) -> None:
         self._watch.close()
@@ -61,7 +61,7 @@ class Edge:
 class StageReplica:
     """A deployment of one stage, or of all three: listens for batches, and tells Serve how many rows it has."""
 
-    async def __init__(  # type: ignore[misc] - Serve awaits a constructor that is a coroutine
+    async def __init__(  # type: ignore[misc]  # Serve awaits a constructor that is a coroutine
         self, args: VersionArgs, stages: Sequence[str], *others: Any
     ) -> None:
         context = ray.get_runtime_context()

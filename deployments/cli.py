@@ -65,5 +65,5 @@ def main() -> None:
     try:
         app()
     except PenstockError as error:
-        print(f"penstock: {error.message}", file=sys.stderr)
+        print(f"penstock: {error.message}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

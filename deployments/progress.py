@@ -82,7 +82,7 @@ class Lines(Progress):
 
     @staticmethod
     def _print(text: str) -> None:
-        print(text, flush=True)
+        print(text, flush=True)  # noqa: T201
 
 
 class JsonLines(Progress):
@@ -102,7 +102,7 @@ class JsonLines(Progress):
 
     @staticmethod
     def _emit(**event: Any) -> None:
-        print(json.dumps(event), flush=True)
+        print(json.dumps(event), flush=True)  # noqa: T201
 
 
 class Terminal(Progress):

@@ -227,9 +227,9 @@ def hush() -> None:
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
         ("GIT_PYTHON_REFRESH", "quiet"),
     ):
-        os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)  # noqa: TID251 - a script, not the server
     warnings.filterwarnings("ignore", module=r"mlflow|torch|alembic|sqlalchemy")
-    import mlflow
+    import mlflow  # noqa: F401 - it sets up its loggers when imported, so they are quietened after
 
     for name in ("mlflow", "alembic", "torch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

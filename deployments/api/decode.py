@@ -93,7 +93,7 @@ class BodyDecoder:
 
 
 def _invalid(message: str) -> InvalidInput:
-    """msgspec's message, with the path taken out of it and into `fields`."""
+    """The message of msgspec, with the path taken out of it and into `fields`."""
     found = _WHERE.search(message)
     field = found["path"].removeprefix("$").removeprefix(".") if found else ""
     text = _PLAIN.sub("?", message[: found.start()] if found else message)[:200]

@@ -38,11 +38,7 @@ def encode_answer(
 
 def _values(array: Any) -> Any:
     """A value for each row: plain where there is one a row, an array that orjson can read where there are more."""
-    if array.ndim == 1:
-        return array.tolist()
-    if array.dtype.kind in "OSU" or (array.dtype.itemsize == 2 and array.dtype.kind == "f"):
-        return array.astype("f4").tolist() if array.dtype.kind == "f" else array.tolist()
-    return array
+    return array.tolist() if array.ndim == 1 or array.dtype.kind in "OSU" else array
 
 
 def server_timing(timing: Timing) -> bytes:

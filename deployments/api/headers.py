@@ -36,7 +36,7 @@ def timeout_ms(headers: Headers, longest: int) -> int:
     given = headers.get(b"x-request-timeout-ms")
     if given is None:
         return longest
-    if not given.isdigit() or len(given) > 9 or int(given) < 1:
+    if not given.isdigit() or len(given) > 9 or int(given) < 1:  # noqa: PLR2004
         raise HeaderInvalid(
             "X-Request-Timeout-Ms must be a whole number of milliseconds from 1",
             fields=("X-Request-Timeout-Ms",),
@@ -101,7 +101,7 @@ def check_length(headers: Headers, limit: int) -> None:
         return
     if not given.isdigit():
         raise HeaderInvalid("Content-Length must be a number", fields=("Content-Length",))
-    if len(given) > 15 or int(given) > limit:
+    if len(given) > 15 or int(given) > limit:  # noqa: PLR2004
         raise too_large(limit)
 
 

@@ -61,7 +61,7 @@ class ReplicaWatch:
 
 
 async def _follow(application: str, deployment: str, on_change: OnChange) -> None:
-    import ray.serve
+    import ray.serve  # noqa: F401 - only inside a Ray process; its private modules need it whole
     from ray.serve._private.common import DeploymentID
     from ray.serve._private.long_poll import LongPollNamespace
 
@@ -79,7 +79,7 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
             ):  # looked up in a thread: it is a blocking call, and this loop serves requests
                 controller = await asyncio.to_thread(_controller)
             updates = await controller.listen_for_change.remote({key: snapshot})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it passes: the controller restarts
             if controller is not None:
                 _log.warning(
                     "Serve's controller is out of reach (%s); the known replicas stand.", error
@@ -96,7 +96,7 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
         told = addresses
         try:
             on_change(addresses)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the caller's fault must not end the watch
             _log.exception("Telling about the replicas of %s/%s failed", application, deployment)
 
 

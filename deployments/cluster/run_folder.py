@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-_PARENT = Path("/tmp")
+_PARENT = Path("/tmp")  # noqa: S108 - mkdtemp makes it unguessable and private
 _PREFIX = "penstock-"
 
 

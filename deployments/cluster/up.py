@@ -109,7 +109,7 @@ class Up:
             self._settings.tracking_uri,
         ]
         with log.open("wb") as output:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603
                 [*command, "--artifacts", str(home / "artifacts")],
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -43,6 +43,6 @@ def _import_serve_without_pandas() -> None:
         return
     sys.modules["pandas"] = None  # type: ignore[assignment]  # Python's own way to say: not importable
     try:
-        import ray.serve._private.replica
+        import ray.serve._private.replica  # noqa: F401
     finally:
         del sys.modules["pandas"]

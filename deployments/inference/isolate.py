@@ -37,7 +37,7 @@ def run(name: str, stage: Stage, tensors: Tensors) -> Outcome:
     kept = [row for outcome in outcomes for row in outcome.kept]
     errors = [error for outcome in outcomes for error in outcome.errors]
     parts = [outcome.tensors for outcome in outcomes if outcome.kept]
-    if len({layout_of(part) for part in parts}) < 2:
+    if len({layout_of(part) for part in parts}) < 2:  # noqa: PLR2004 - that is, all alike
         return Outcome(join(parts) if parts else {}, kept, errors)
     # A stage that pads to its longest row shapes each half by itself; only the whole can be joined.
     if len(kept) < rows:
@@ -80,7 +80,7 @@ def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
     """The answer or what was raised, as a value: halving within an `except` would chain every exception."""
     try:
         return stage(tensors)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - a stage may raise anything
         return exc
 
 

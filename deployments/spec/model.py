@@ -80,9 +80,9 @@ class Traffic(Strict):
     @classmethod
     def _whole(cls, split: dict[str, float]) -> dict[str, float]:
         total = sum(split.values())
-        if abs(total - 100) > 1e-6:
+        if abs(total - 100) > 1e-6:  # noqa: PLR2004
             raise ValueError(f"the weights sum to {total:g}; they must sum to 100")
-        if any(abs(weight * 100 - round(weight * 100)) > 1e-6 for weight in split.values()):
+        if any(abs(weight * 100 - round(weight * 100)) > 1e-6 for weight in split.values()):  # noqa: PLR2004
             raise ValueError("weights are exact to 0.01")
         return split
 

@@ -50,7 +50,7 @@ class Busy:
         self._backlog = backlog
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        with open(self._backlog) as file:
+        with open(self._backlog) as file:  # noqa: PTH123
             return {"rows": 1, "backlog": float(file.read())}
 
 
