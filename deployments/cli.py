@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
+from deployments.commands import config
 from deployments.errors import PenstockError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
+
+app.add_typer(config.app, name="config")
 
 
 @app.callback()
@@ -22,8 +25,11 @@ def penstock() -> None:
 
 @app.command()
 def up(
-    config: Annotated[
-        Path, typer.Option(help="What to serve: a Ray Serve configuration, or a configs/*.yaml.")
+    config_file: Annotated[
+        Path,
+        typer.Option(
+            "--config", help="What to serve: a Ray Serve configuration, or a configs/*.yaml."
+        ),
     ] = Path("serve_config.yaml"),
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="Where to listen on 127.0.0.1.")
@@ -31,12 +37,12 @@ def up(
     json: Annotated[bool, typer.Option("--json", help="Tell what happens as JSON lines.")] = False,
 ) -> None:
     """Serve on this machine until Ctrl-C: starts Ray, deploys, waits until ready, and stops it all again."""
-    from deployments.cluster.up import Up  # noqa: PLC0415 - `penstock env` need not import any of it
-    from deployments.progress import progress_for  # noqa: PLC0415
-    from deployments.settings import Settings  # noqa: PLC0415
+    from deployments.cluster.up import Up
+    from deployments.progress import progress_for
+    from deployments.settings import Settings
 
     with progress_for(as_json=json) as progress:
-        code = Up(config, port, Settings(), progress).run()
+        code = Up(config_file, port, Settings(), progress).run()
     raise typer.Exit(code)
 
 
@@ -47,9 +53,11 @@ def env(
     ] = False,
 ) -> None:
     """Print the environment that Ray needs, for: eval "$(penstock env)"; ray start --head; serve deploy."""
-    from deployments.cluster import flags  # noqa: PLC0415
+    from deployments.cluster import flags
+    from deployments.settings import Settings
 
-    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {})))
+    registry = {"PENSTOCK_TRACKING_URI": Settings().tracking_uri}
+    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {}) | registry))
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,10 +21,24 @@ class Settings(BaseSettings):
 
     home: Path = Path(".penstock")
     """Where a local Penstock keeps its registry, artifacts and logs; git ignores it."""
+    tracking_uri: str = Field(
+        default="",
+        validation_alias=AliasChoices("PENSTOCK_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+    )
+    """The model registry, as MLflow names it; the one in `home` if not set."""
     start_timeout_s: float = 300.0
     """How long `penstock up` waits for the service to be ready before it gives up."""
     drain_timeout_s: float = 4.0
     """How long `penstock up` gives requests in flight, once told to stop, before it cuts them off."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Settings:
+        # Ray starts its workers in folders of its own: a relative path would mean something else there.
+        home = self.home.absolute()
+        object.__setattr__(self, "home", home)
+        if not self.tracking_uri:
+            object.__setattr__(self, "tracking_uri", f"sqlite:///{home}/registry.db")
+        return self
 
 
 def export(variables: Mapping[str, str]) -> None:

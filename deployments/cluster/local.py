@@ -73,7 +73,7 @@ class LocalCluster:
             | flags.haproxy_files(self._run_folder)
             | {family.MARK: str(self._starter)}
         )
-        import ray  # noqa: PLC0415 - reads the environment that has just been set
+        import ray
 
         try:
             ray.init(
@@ -101,11 +101,11 @@ class LocalCluster:
         Raises:
             SetupError: Serve refuses the configuration.
         """
-        from pydantic import ValidationError  # noqa: PLC0415
-        from ray.exceptions import RayTaskError  # noqa: PLC0415
-        from ray.serve._private import api, client  # noqa: PLC0415
-        from ray.serve.context import _set_global_client  # noqa: PLC0415
-        from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
+        from pydantic import ValidationError
+        from ray.exceptions import RayTaskError
+        from ray.serve._private import api, client
+        from ray.serve.context import _set_global_client
+        from ray.serve.schema import ServeDeploySchema
 
         http = {**(config.get("http_options") or {}), "host": "127.0.0.1", "port": self.port}
         try:
@@ -138,8 +138,8 @@ class LocalCluster:
         Raises:
             SetupError: The front door itself did not start, so that no application can be reached.
         """
-        import ray  # noqa: PLC0415
-        from ray import serve  # noqa: PLC0415
+        import ray
+        from ray import serve
 
         done, self._proxies = (
             ray.wait(self._proxies, num_returns=len(self._proxies), timeout=0)
@@ -189,7 +189,7 @@ class LocalCluster:
 
     @staticmethod
     def _shut_ray_down() -> None:
-        import ray  # noqa: PLC0415
+        import ray
 
         ray.shutdown()
 

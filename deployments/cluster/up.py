@@ -12,22 +12,27 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
+from deployments.api.document import example_body
 from deployments.cluster import preconditions
 from deployments.cluster.local import Application, LocalCluster
 from deployments.cluster.stopping import Stopped, StopSignals
 from deployments.errors import SetupError, SpecError
+from deployments.inference.table import read_table
 from deployments.progress import Progress
-from deployments.settings import Settings
+from deployments.settings import Settings, export
+from deployments.spec.model import Spec
+from deployments.spec.read import read_spec
+from deployments.spec.render import render
+from deployments.versions.resolve import resolver
 
 _EXAMPLES = Path("models/digits.py")
 _READY_PATH = "/api/v1/health/ready"
-# The first image of scikit-learn's digits that neither example model was trained on: a two. Grey values 0..16.
-_DIGIT = (
-    "[[0,0,11,12,0,0,0,0],[0,2,16,16,16,13,0,0],[0,3,16,12,10,14,0,0],[0,1,16,1,12,15,0,0],"
-    "[0,0,13,16,9,15,2,0],[0,0,0,3,0,9,11,0],[0,0,0,0,9,15,4,0],[0,0,9,12,13,3,0,0]]"
-)
+
+
+Json = dict[str, Any]
 
 
 class Up:
@@ -49,13 +54,14 @@ class Up:
         Raises:
             SetupError: It cannot start; everything that had started is stopped by then.
         """
-        config = load(self._config)
+        source = load(self._config)
         for note in preconditions.check(self._port):
             self._progress.say(note)
+        export({"PENSTOCK_TRACKING_URI": self._settings.tracking_uri})  # Ray's processes inherit it
         ready = False
         with StopSignals() as signals:
             try:
-                self._start(config, signals)
+                self._start(source, signals)
                 ready = True
                 signal.pause()
             except Stopped as stop:
@@ -66,7 +72,7 @@ class Up:
                     self._cluster.stop(signals.hurry, self._progress.say)
         return 0
 
-    def _start(self, config: dict[str, Any], signals: StopSignals) -> None:
+    def _start(self, source: Spec | Json, signals: StopSignals) -> None:
         started = time.monotonic()
         # Without _EXAMPLES this is no checkout of Penstock: what is served is the operator's own.
         if _EXAMPLES.exists() and not (self._settings.home / "registry.db").exists():
@@ -74,6 +80,7 @@ class Up:
                 "Training and registering the example models (the first time only)"
             ):
                 self._register_examples()
+        config = render(source, resolver()) if isinstance(source, Spec) else source
         with self._progress.step("Starting Ray"):
             try:
                 self._cluster.start_ray()
@@ -89,7 +96,7 @@ class Up:
                 "Stopped, because this would be open to other machines: "
                 + "; ".join(map(str, exposed))
             )
-        self._announce(time.monotonic() - started)
+        self._announce(config, time.monotonic() - started)
 
     def _register_examples(self) -> None:
         home = self._settings.home
@@ -99,7 +106,7 @@ class Up:
             sys.executable,
             str(_EXAMPLES),
             "--tracking-uri",
-            f"sqlite:///{home}/registry.db",
+            self._settings.tracking_uri,
         ]
         with log.open("wb") as output:
             done = subprocess.run(  # noqa: S603
@@ -139,26 +146,39 @@ class Up:
         except OSError as error:
             return str(error)
 
-    def _announce(self, seconds: float) -> None:
+    def _announce(self, config: Json, seconds: float) -> None:
         url = f"http://127.0.0.1:{self._port}"
-        curl = (
-            f"curl -s {url}/api/v1/endpoints/digits/predict -H 'content-type: application/json' "
-            f"-d '{{\"inputs\":[{_DIGIT}]}}'"
-        )
-        self._progress.say(
-            f"Ready in {seconds:.1f} s: {url} (documentation at {url}/docs)",
-            url=url,
-            seconds=round(seconds, 2),
-        )
-        self._progress.say(f"Try it:\n{curl}", curl=curl)
+        found = _example(config)
+        if found is not None:
+            name, body = found
+            # No spaces and no quotes but JSON's own: the line works as pasted into any shell.
+            text = json.dumps(body, separators=(",", ":")).replace("'", "\\u0027")
+            curl = (
+                f"curl -s {url}/api/v1/endpoints/{name}/predict "
+                f"-H 'content-type: application/json' -d '{text}'"
+            )
+            self._progress.say(f"Try it:\n{curl}", curl=curl)
         self._progress.say("Ctrl-C stops everything.")
 
 
-def load(path: Path) -> dict[str, Any]:
-    """What Ray Serve is to run, from the file at `path`.
+def _example(config: Json) -> tuple[str, Json] | None:
+    """The first endpoint of a configuration, and a body that it answers."""
+    for application in config["applications"]:
+        for deployment in application.get("deployments", ()):
+            try:
+                table = read_table(deployment.get("user_config"))
+            except msgspec.ValidationError:
+                continue
+            for name, route in table.endpoints.items():
+                return name, example_body(route)
+    return None
+
+
+def load(path: Path) -> Spec | Json:
+    """What to run, from the file at `path`: a configuration of ours, or one that is ready for Ray Serve.
 
     Raises:
-        SpecError: It cannot be read, or holds no applications.
+        SpecError: It cannot be read, or is neither.
     """
     try:
         config = yaml.safe_load(path.read_text())
@@ -168,8 +188,13 @@ def load(path: Path) -> dict[str, Any]:
         ) from error
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if isinstance(config, dict) and config.get("endpoints"):
+        return read_spec(path)
     if not isinstance(config, dict) or not config.get("applications"):
-        raise SpecError(f"{path} has no `applications`: it is no Ray Serve configuration.")
+        raise SpecError(
+            f"{path} has neither `endpoints`, as configs/*.yaml have, nor `applications`, as what is "
+            "rendered from them: it cannot be served."
+        )
     return config
 
 

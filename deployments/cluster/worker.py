@@ -21,8 +21,8 @@ def _bind_to_node_address() -> None:
 
     Serve binds them to ``[::]``, all interfaces, in a literal.
     """
-    from ray._common import tls_utils  # noqa: PLC0415
-    from ray.util import get_node_ip_address  # noqa: PLC0415
+    from ray._common import tls_utils
+    from ray.util import get_node_ip_address
 
     bind = tls_utils.add_port_to_grpc_server
 
@@ -43,6 +43,6 @@ def _import_serve_without_pandas() -> None:
         return
     sys.modules["pandas"] = None  # type: ignore[assignment]  # Python's own way to say: not importable
     try:
-        import ray.serve._private.replica  # noqa: F401, PLC0415
+        import ray.serve._private.replica  # noqa: F401
     finally:
         del sys.modules["pandas"]

@@ -84,7 +84,7 @@ def test_the_configuration_is_closed_where_ray_leaves_it_open() -> None:
 
 def test_the_pinned_ray_still_writes_what_is_closed() -> None:
     """Ray's template has the very lines that the launcher rewrites; if not, it would leave them open silently."""
-    from ray.serve._private import haproxy_templates  # noqa: PLC0415
+    from ray.serve._private import haproxy_templates
 
     for line in (
         "bind :{{ config.metrics_port }}",

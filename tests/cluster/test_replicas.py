@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.cluster.discovery import ReplicaAddress, ReplicaWatch
+from deployments.cluster.discovery import ReplicaWatch
 from deployments.cluster.local import LocalCluster
+from deployments.inference.transport.address import ReplicaAddress
 from tests.cluster.conftest import app, wait_for
 
 
@@ -17,7 +18,7 @@ async def _until(
 ) -> list[ReplicaAddress]:
     assert callable(condition)
     async with asyncio.timeout(seconds):
-        while not (seen and condition(seen[-1])):  # noqa: ASYNC110 - what is tested is a plain callback
+        while not (seen and condition(seen[-1])):
             await asyncio.sleep(0.05)
     return seen[-1]
 
@@ -46,7 +47,7 @@ def test_the_watch_follows_replicas_through_death_and_deletion(
         assert await _until(again, bool, 2) == first  # a late watcher is told at once
         late.close()
 
-        import ray  # noqa: PLC0415
+        import ray
 
         ray.kill(ray.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve"), no_restart=False)
         await asyncio.sleep(1)
