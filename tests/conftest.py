@@ -18,7 +18,7 @@ from deployments.registry.patience import be_brief
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The data plane is asyncio's."""
     return "asyncio"

@@ -109,8 +109,9 @@ class Edge:
         )
 
 
-@pytest.fixture
-async def edge(monkeypatch) -> AsyncIterator[Edge]:
+@pytest.fixture(scope="module")
+async def running() -> AsyncIterator[Edge]:
+    """One edge for all tests of a module: to start and stop uvicorn takes longer than most of them."""
     watch = StaticWatch()
     servers: dict[str, BatchServer] = {}
     for application in APPLICATIONS:
@@ -127,27 +128,32 @@ async def edge(monkeypatch) -> AsyncIterator[Edge]:
         )
         await server.start()
         servers[application] = server
-        watch.tell(
-            application, [ReplicaAddress(application, "127.0.0.1", server.port, server.token)]
-        )
     endpoints = Endpoints(watch)
     endpoints.apply(TABLE)
+    Front.ingress = Ingress(endpoints)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    ingress = Ingress(endpoints)
-    front = Front(OwnHeaders(ingress))
-    monkeypatch.setattr(Front, "ingress", ingress)
-    config = uvicorn.Config(front, log_level="warning", lifespan="off")
-    http = uvicorn.Server(config)
+    front = Front(OwnHeaders(Front.ingress))
+    http = uvicorn.Server(uvicorn.Config(front, log_level="warning", lifespan="off"))
     task = asyncio.create_task(http.serve(sockets=[sock]))
     base = f"http://127.0.0.1:{sock.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=base, timeout=10) as client:
-        async with asyncio.timeout(5):
-            while not http.started or endpoints.missing():
-                await asyncio.sleep(0.01)
         yield Edge(client, endpoints, watch, servers)
     http.should_exit = True
     await task
+    Front.ingress = None
     endpoints.apply(Table({}))
     for server in servers.values():
         await server.stop()
+
+
+@pytest.fixture
+async def edge(running: Edge) -> Edge:
+    """The edge with all its replicas there."""
+    for application, server in running.servers.items():
+        address = ReplicaAddress(application, "127.0.0.1", server.port, server.token)
+        running.watch.tell(application, [address])
+    async with asyncio.timeout(5):
+        while running.endpoints.missing():
+            await asyncio.sleep(0.01)
+    return running
