@@ -7,11 +7,11 @@ annotations`` here: Serve reads the argument classes from the annotations.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import ray
 from ray import serve
 from ray.serve import Application
@@ -50,7 +50,7 @@ class Edge:
         try:
             self._endpoints.apply(read_table(user_config))
             self._problem = ""
-        except (msgspec.ValidationError, ValueError, KeyError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, an edge that still answers is worth more
             self._problem = str(exc)
             log.error("kept the last good table: %s", exc)  # noqa: TRY400 - a mistake in a file, not a bug
 
@@ -78,7 +78,7 @@ class StageReplica:
             max_frame_bytes=MAX_FRAME_BYTES,
         )
         await self._server.start()
-        self._about = {"stages": list(stages), "gpus": gpus}
+        self._about = {"stages": list(stages), "gpus": gpus, "pid": os.getpid()}
 
     def record_replica_metadata(self) -> dict[str, Any]:
         """How the edges reach this replica; Serve's controller passes it on to them and nobody else."""
