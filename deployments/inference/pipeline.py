@@ -51,6 +51,7 @@ class Pipeline:
         budget = RetryBudget()
         self._bounds = bounds
         self._rows = 0
+        self._closing = False
         self._lanes: list[Lane] = []
         for index, name in enumerate(deployments):
             self._lanes.append(
@@ -84,9 +85,11 @@ class Pipeline:
         self._by_name[deployment].set_replicas(addresses)
 
     def close(self) -> None:
-        """Let all replicas go, once what is under way is answered."""
-        for lane in self._lanes:
-            lane.close()
+        """Let all replicas go, once everything that was admitted is answered."""
+        self._closing = True
+        if not self._rows:
+            for lane in self._lanes:
+                lane.close()
 
     async def predict(self, tensors: Tensors, deadline: float) -> tuple[Tensors, Timing]:
         """Send rows through all stages.
@@ -126,6 +129,8 @@ class Pipeline:
         finally:
             self._rows -= rows
             timer.cancel()
+            if self._closing:
+                self.close()
 
     def _admit(self, rows: int, remaining: float) -> None:
         if self._rows and self._rows + rows > self._bounds.max_queued_rows:

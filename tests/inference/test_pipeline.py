@@ -282,6 +282,19 @@ async def test_without_any_replica_a_request_ends_at_its_deadline(rig) -> None:
     assert pipeline._lanes[0].waiting_rows <= 1
 
 
+async def test_a_closed_pipeline_answers_what_it_had_admitted(rig) -> None:
+    """When a configuration replaces a pipeline, what waits in it is still sent, and only then let go."""
+    pipeline = await rig.serving(Double(0.01), bounds=Bounds(max_rows=1, max_in_flight=1))
+    held = [asyncio.ensure_future(pipeline.predict(batch(n), soon())) for n in range(10)]
+    await asyncio.sleep(0.005)
+
+    pipeline.close()
+    answers = await asyncio.gather(*held)
+
+    assert [a["y"].tolist() for a, _ in answers] == [[2 * n] for n in range(10)]
+    assert pipeline.missing() == ["model"]
+
+
 async def test_three_stages_in_three_replicas(rig) -> None:
     """Each stage sees what the one before answered, and each reports its time."""
     names = ["Preprocess", "Model", "Postprocess"]

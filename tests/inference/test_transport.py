@@ -98,8 +98,8 @@ async def test_without_the_secret_nobody_is_let_in(rig) -> None:
     running = await rig.replica(("model", lambda tensors: tensors))
     pipeline = rig.pipeline("Model")
     pipeline.set_replicas("Model", [replace(running.address, token="guess")])
+    loop = asyncio.get_running_loop()
     with pytest.raises(DeadlineExceeded):
-        loop = asyncio.get_running_loop()
         await pipeline.predict({"x": np.zeros(1)}, loop.time() + 0.3)
 
     reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
