@@ -13,7 +13,7 @@ REGISTRY = ROOT / ".penstock" / "registry.db"
 ALIAS = "champion"
 
 
-class NotRegistered(Exception):
+class NotRegisteredError(Exception):
     """A model is not in the registry and its script could not put it there."""
 
 
@@ -21,7 +21,7 @@ def locate(model: str) -> Path:
     """The artifact folder of ``models:/MODEL@champion``; trains and registers the model if need be.
 
     Raises:
-        NotRegistered: its script failed.
+        NotRegisteredError: its script failed.
     """
     folder = _registered(model)
     if folder is None:
@@ -32,7 +32,9 @@ def locate(model: str) -> Path:
         folder = _registered(model)
         if folder is None:
             said = (ended.stderr or ended.stdout).strip().splitlines()
-            raise NotRegistered(f"{model} is not registered: {said[-1] if said else script.name}")
+            raise NotRegisteredError(
+                f"{model} is not registered: {said[-1] if said else script.name}"
+            )
     return folder
 
 

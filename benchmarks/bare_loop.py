@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import artifacts
 import pipeline
+import torch
 import traffic
 from servers import TORCH_THREADS
 

@@ -21,7 +21,7 @@ TORCH = "torch==2.13.*"
 REPORTED = ("torch", "numpy", "tokenizers", "uvicorn", "uvloop", "fastapi", "starlette", "pydantic")
 
 
-class NotInstallable(Exception):
+class NotInstallableError(Exception):
     """A peer's environment could not be built; the message is pip's last word."""
 
 
@@ -43,7 +43,7 @@ class Environment:
         """Build it unless it already has what its requirements ask for now.
 
         Raises:
-            NotInstallable: pip could not.
+            NotInstallableError: pip could not.
         """
         requirements = PEERS / self.name / "requirements.txt"
         asked = TORCH + "\n" + requirements.read_text()
@@ -75,4 +75,6 @@ class Environment:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR")]
-            raise NotInstallable((errors or ended.stderr.strip().splitlines() or ["pip failed"])[-1])
+            raise NotInstallableError(
+                (errors or ended.stderr.strip().splitlines() or ["pip failed"])[-1]
+            )

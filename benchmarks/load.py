@@ -14,14 +14,16 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 THREADS = 2
-TIMEOUT_S = 30  # wrk counts slower answers as errors; its own 2 s would blame a slow server for being slow
+TIMEOUT_S = (
+    30  # wrk counts slower answers as errors; its own 2 s would blame a slow server for being slow
+)
 
 
-class WrkMissing(Exception):
+class WrkMissingError(Exception):
     """There is no ``wrk`` on this machine."""
 
 
-class WrkFailed(Exception):
+class WrkFailedError(Exception):
     """``wrk`` ended without a report."""
 
 
@@ -55,10 +57,12 @@ class Load:
 
 
 def find_wrk() -> str:
-    """The path of ``wrk``, or WrkMissing with what to do."""
+    """The path of ``wrk``, or WrkMissingError with what to do."""
     path = shutil.which("wrk")
     if path is None:
-        raise WrkMissing("make bench needs wrk, which is not on this machine: install it: apt install wrk")
+        raise WrkMissingError(
+            "make bench needs wrk, which is not on this machine: install it: apt install wrk"
+        )
     return path
 
 
@@ -72,7 +76,7 @@ def run(url: str, bodies: Path, connections: int, seconds: float) -> Load:
     """Load `url` with the lines of `bodies` over `connections` connections.
 
     Raises:
-        WrkFailed: wrk ended without a report, for instance because nothing listens.
+        WrkFailedError: wrk ended without a report, for instance because nothing listens.
     """
     command = [find_wrk(), "--threads", str(min(THREADS, connections))]
     command += ["--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
@@ -82,4 +86,4 @@ def run(url: str, bodies: Path, connections: int, seconds: float) -> Load:
         if line.startswith("RESULT "):
             return Load(connections=connections, **json.loads(line.removeprefix("RESULT ")))
     said = (ended.stderr or ended.stdout).strip().splitlines()
-    raise WrkFailed(f"wrk ended with {ended.returncode}: {said[-1] if said else 'no word'}")
+    raise WrkFailedError(f"wrk ended with {ended.returncode}: {said[-1] if said else 'no word'}")

@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -24,7 +25,7 @@ POLITE_S = 60.0
 IMPATIENT_S = 5.0
 
 
-class DidNotStart(Exception):
+class NotStartedError(Exception):
     """A server ended or stayed silent while it was waited for."""
 
 
@@ -60,16 +61,16 @@ class Running:
                 start_new_session=True,
             )
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
     def check(self) -> None:
-        """Raises DidNotStart with the log's last line if the server has ended."""
+        """Raises NotStartedError with the log's last line if the server has ended."""
         if self._process.poll() is not None:
-            raise DidNotStart(f"ended with {self._process.returncode}: {self.last_words()}")
+            raise NotStartedError(f"ended with {self._process.returncode}: {self.last_words()}")
 
     def last_words(self) -> str:
         """The last line of its log."""
@@ -113,12 +114,12 @@ def wait_until(ready: Callable[[], bool], running: Running, limit_s: float) -> f
     """Poll `ready` until it is true; returns the seconds it took.
 
     Raises:
-        DidNotStart: the server ended, or `limit_s` passed.
+        NotStartedError: the server ended, or `limit_s` passed.
     """
     began = time.monotonic()
     while not ready():
         running.check()
         if time.monotonic() - began > limit_s:
-            raise DidNotStart(f"not ready within {limit_s:.0f} s: {running.last_words()}")
+            raise NotStartedError(f"not ready within {limit_s:.0f} s: {running.last_words()}")
         time.sleep(0.2)
     return time.monotonic() - began

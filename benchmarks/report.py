@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from typing import Any
 
 from results import SEPARATE, TOGETHER, Results
+from rich.console import Console
+from rich.table import Table
 from servers import ALL, LABELS
 
-TITLES = {"digits": "digits: 8x8 images, a small MLP", "sentences": "sentences: MiniLM, 23 M weights"}
+TITLES = {
+    "digits": "digits: 8x8 images, a small MLP",
+    "sentences": "sentences: MiniLM, 23 M weights",
+}
 
 
 def show(results: Results, console: Console) -> None:
@@ -90,8 +93,10 @@ def draw(results: Results, path: Path) -> None:
     few, most = min(results.asked["connections"]), max(results.asked["connections"])
     figure, panels = plt.subplots(len(models), 2, figsize=(12, 3.6 * len(models)), squeeze=False)
     for (left, right), model in zip(panels, models, strict=True):
-        _bars(left, results, model, most, "rate", f"requests/s, {most} connections")
-        _bars(right, results, model, few, "p50_ms", f"median latency in ms, {few} connection(s)")
+        _bars(left, results, model, most, "rate", label=f"requests/s, {most} connections")
+        _bars(
+            right, results, model, few, "p50_ms", label=f"median latency in ms, {few} connection(s)"
+        )
         left.set_title(TITLES[model], loc="left", fontsize=10, fontweight="bold")
     machine = results.machine
     figure.text(
@@ -106,16 +111,24 @@ def draw(results: Results, path: Path) -> None:
     plt.close(figure)
 
 
-def _bars(axes, results, model, connections, figure, label) -> None:
+def _bars(
+    axes: Any, results: Results, model: str, connections: int, figure: str, *, label: str
+) -> None:
     shown = [
-        (LABELS.get(server.name, server.name), getattr(found, figure), server.name in (SEPARATE, TOGETHER))
+        (
+            LABELS.get(server.name, server.name),
+            getattr(found, figure),
+            server.name in (SEPARATE, TOGETHER),
+        )
         for server in ALL
         if (found := results.figures(server.name, model, connections))
     ]
     shown.sort(key=lambda bar: bar[1], reverse=figure != "rate")
     colors = ["#0b6e99" if ours else "#b8c4cc" for _, _, ours in shown]
     bars = axes.barh([name for name, _, _ in shown], [value for _, value, _ in shown], color=colors)
-    axes.bar_label(bars, fmt=lambda v: f"{v:,.0f}" if v >= 100 else f"{v:,.1f}", fontsize=8, padding=3)
+    axes.bar_label(
+        bars, fmt=lambda v: f"{v:,.0f}" if v >= 100 else f"{v:,.1f}", fontsize=8, padding=3
+    )
     axes.set_xscale("log")
     axes.margins(x=0.18)
     axes.set_xlabel(label, fontsize=8)

@@ -88,15 +88,35 @@ class Results:
         best = max((found.rate for found in sentences if found), default=None)
         bare = self.bare.get("sentences", {}).get("best_rows_per_s")
         asked = [
-            ("separate / Ray Serve chain, requests/s at 64", 15.0, self.ratio(SEPARATE, RAY, "digits", 64)),
-            ("separate / MLServer, requests/s at 64", 1.0, self.ratio(SEPARATE, MLSERVER, "digits", 64)),
-            ("together / FastAPI, requests/s at 64", 1.0, self.ratio(TOGETHER, FASTAPI, "digits", 64)),
+            (
+                "separate / Ray Serve chain, requests/s at 64",
+                15.0,
+                self.ratio(SEPARATE, RAY, "digits", 64),
+            ),
+            (
+                "separate / MLServer, requests/s at 64",
+                1.0,
+                self.ratio(SEPARATE, MLSERVER, "digits", 64),
+            ),
+            (
+                "together / FastAPI, requests/s at 64",
+                1.0,
+                self.ratio(TOGETHER, FASTAPI, "digits", 64),
+            ),
             ("together / mosec, requests/s at 64", 0.9, self.ratio(TOGETHER, MOSEC, "digits", 64)),
             ("sentences at 64 / bare loop", 0.9, best / bare if best and bare else None),
         ]
         at_most = [
-            ("separate / Ray Serve chain, p50 at 1", 0.33, self.p50_ratio(SEPARATE, RAY, "digits", 1)),
-            ("together / Ray Serve chain, p50 at 1", 0.15, self.p50_ratio(TOGETHER, RAY, "digits", 1)),
+            (
+                "separate / Ray Serve chain, p50 at 1",
+                0.33,
+                self.p50_ratio(SEPARATE, RAY, "digits", 1),
+            ),
+            (
+                "together / Ray Serve chain, p50 at 1",
+                0.15,
+                self.p50_ratio(TOGETHER, RAY, "digits", 1),
+            ),
         ]
         return [
             {"goal": name, "limit": f"{sign} {limit}", "reached": round(got, 3), "met": met}

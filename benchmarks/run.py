@@ -17,16 +17,15 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 import artifacts
 import load
 import machine
 import processes
 import report
 import traffic
-from environments import ROOT, Environment, NotInstallable
+from environments import ROOT, Environment, NotInstallableError
 from results import Results
+from rich.console import Console
 from servers import ALL, OURS, Ours, Peer
 from turn import Turn, bare_loop
 
@@ -42,13 +41,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--models", nargs="+", default=list(traffic.MODELS), choices=traffic.MODELS)
     parser.add_argument("--connections", nargs="+", type=int, default=[1, 16, 64])
-    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=8,
+        help="of each measurement; three times as many for sentences",
+    )
     parser.add_argument("--warmup", type=int, default=4, help="seconds before the first")
     parser.add_argument("--rounds", type=int, default=1, help="how often the whole is repeated")
     parser.add_argument("--port", type=int, default=PORT, help="and the two after it")
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
     parser.add_argument(
-        "--artifact", action="append", default=[], metavar="MODEL=FOLDER", help="not the registered one"
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="MODEL=FOLDER",
+        help="not the registered one",
     )
     return parser.parse_args()
 
@@ -73,7 +81,7 @@ def build(servers: list[Ours | Peer], results: Results, console: Console) -> lis
                 Environment(server.name).build(lambda text: console.print(f"[dim]{text}[/]"))
             results.versions[server.name] = server.versions()
             there.append(server)
-        except NotInstallable as reason:
+        except NotInstallableError as reason:
             console.print(f"[yellow]{server.name} cannot be installed: {reason}[/]")
             for model in results.asked["models"]:
                 results.problems[server.name, model] = f"not installable: {reason}"
@@ -123,11 +131,13 @@ def main() -> int:
         load.find_wrk()
         for port in range(asked.port, asked.port + 3):
             if not processes.port_is_free(port):
-                console.print(f"port {port} is taken: end what listens there, or give another --port")
+                console.print(
+                    f"port {port} is taken: end what listens there, or give another --port"
+                )
                 return 2
         processes.adopt_orphans()
         results = measure(asked, console)
-    except (load.WrkMissing, artifacts.NotRegistered) as reason:
+    except (load.WrkMissingError, artifacts.NotRegisteredError) as reason:
         console.print(str(reason), style="red")
         return 2
     except KeyboardInterrupt:

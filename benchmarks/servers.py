@@ -14,7 +14,7 @@ TORCH_THREADS = {"digits": 1, "sentences": 2}
 """More threads than one only cost on 0.1 ms of work; the encoder uses both cores."""
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A server cannot be measured here; the message says why, in a few words for the table."""
 
 
@@ -33,9 +33,9 @@ class Ours:
 
     def prepare(self, model: str) -> None:
         if not (CONFIGS / self.configs[model]).is_file():
-            raise Unavailable(f"no benchmarks/configs/{self.configs[model]}")
+            raise UnavailableError(f"no benchmarks/configs/{self.configs[model]}")
         if not self._program.is_file():
-            raise Unavailable("penstock is not installed beside this Python")
+            raise UnavailableError("penstock is not installed beside this Python")
 
     def command(self, model: str, port: int) -> list[str]:
         config = CONFIGS / self.configs[model]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -37,5 +38,5 @@ class Bench:
 
 if __name__ == "__main__":
     command = [sys.executable, "-m", "bentoml", "serve", "server:Bench", "--host", "127.0.0.1"]
-    command += ["--port", str(shared.port()), "--working-dir", os.path.dirname(__file__)]
+    command += ["--port", str(shared.port()), "--working-dir", str(Path(__file__).parent)]
     os.execv(sys.executable, command)

@@ -1,7 +1,8 @@
 """mosec: a Rust front and three stages in processes of their own, with dynamic batching on the model stage.
 
 As its documentation advises: the slow, vectorisable stage batches, the others handle one request each.
-Stages are joined by sockets inside one machine; payloads are pickled.
+Stages are joined by sockets inside one machine; payloads are pickled. The model stage waits 1 ms for a batch
+of images to fill: mosec's own 10 ms gives no more requests/s under load and trebles a lone request's time.
 """
 
 from __future__ import annotations
