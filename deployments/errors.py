@@ -167,3 +167,14 @@ class DeviceError(SetupError):
 
 class Internal(PenstockError):
     """A bug of ours; the log has the whole of it under the request's id."""
+
+
+def error_by_code(code: str) -> type[PenstockError]:
+    """The class of a stable code, for an error that travelled between processes; `Internal` for an unknown one."""
+    waiting: list[type[PenstockError]] = [PenstockError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.code == code and kind is not PenstockError:
+            return kind
+        waiting.extend(kind.__subclasses__())
+    return Internal

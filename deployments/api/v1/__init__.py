@@ -1,0 +1,1 @@
+"""The first version of the HTTP API, under `/api/v1`."""

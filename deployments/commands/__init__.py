@@ -1,0 +1,1 @@
+"""The commands of `penstock` that have subcommands, a module each."""

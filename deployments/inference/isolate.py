@@ -1,0 +1,139 @@
+"""Runs a stage so that a bad row fails alone: find it by halving the batch, answer its neighbours.
+
+The stage is trusted with nothing: it may raise, answer numbers that are not finite, or the wrong number of
+rows. A batch without a bad row costs one call and one check; one bad row among n costs about 2 log2(n) calls.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deployments.errors import InvalidInput, ModelFailed, ModelOutputInvalid
+from deployments.inference.stages import BadRows, Stage
+from deployments.inference.tensors import Array, Tensors, join, layout_of, pick, rows_of, take
+from deployments.inference.transport.frames import RowError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """A stage's answer: tensors of the rows that survived, which rows those are, and why the others did not."""
+
+    tensors: Tensors
+    kept: list[int]
+    errors: list[RowError] = field(default_factory=list)
+
+
+def run(name: str, stage: Stage, tensors: Tensors) -> Outcome:
+    """Call `stage` on all rows; rows that make it fail get an error, and the others their own answers."""
+    rows = rows_of(tensors)
+    outcomes = _run(name, stage, tensors, 0)
+    if len(outcomes) == 1 and len(outcomes[0].kept) == rows:
+        return outcomes[0]
+    kept = [row for outcome in outcomes for row in outcome.kept]
+    errors = [error for outcome in outcomes for error in outcome.errors]
+    parts = [outcome.tensors for outcome in outcomes if outcome.kept]
+    if len({layout_of(part) for part in parts}) < 2:  # noqa: PLR2004 - that is, all alike
+        return Outcome(join(parts) if parts else {}, kept, errors)
+    # A stage that pads to its longest row shapes each half by itself; only the whole can be joined.
+    if len(kept) < rows:
+        again = run(name, stage, pick(tensors, kept))
+        return Outcome(
+            again.tensors,
+            [kept[row] for row in again.kept],
+            errors + [RowError(kept[e.row], e.code, e.message) for e in again.errors],
+        )
+    # No row is bad by itself, the batch is too much for the stage: answer what can be answered as one.
+    first = outcomes[0]
+    message = f"the {name} stage failed on this batch and shapes its halves differently"
+    rest = [row for row in range(rows) if row not in set(first.kept)]
+    return Outcome(
+        first.tensors, first.kept, [RowError(row, ModelFailed.code, message) for row in rest]
+    )
+
+
+def _run(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome]:
+    rows = rows_of(tensors)
+    answer = _attempt(stage, tensors)
+    if isinstance(answer, BadRows):
+        return _without(name, stage, tensors, offset, answer)
+    if isinstance(answer, Exception):
+        if rows == 1:
+            log.error("stage %s raised on a row", name, exc_info=answer)
+            message = f"the {name} stage failed on this row ({type(answer).__name__})"
+            return [Outcome({}, [], [RowError(offset, ModelFailed.code, message)])]
+        return _halve(name, stage, tensors, offset)
+    if any(len(array) != rows for array in answer.values()) or not answer:
+        if rows == 1:
+            message = f"the {name} stage answered the wrong number of rows"
+            log.error("%s: %s for 1", message, {k: len(v) for k, v in answer.items()})
+            return [Outcome({}, [], [RowError(offset, ModelOutputInvalid.code, message)])]
+        return _halve(name, stage, tensors, offset)
+    return [_finite(name, answer, offset)]
+
+
+def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
+    """The answer or what was raised, as a value: halving within an `except` would chain every exception."""
+    try:
+        return stage(tensors)
+    except Exception as exc:  # noqa: BLE001 - a stage may raise anything
+        return exc
+
+
+def _halve(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome]:
+    rows = rows_of(tensors)
+    middle = rows // 2
+    return [
+        *_run(name, stage, take(tensors, 0, middle), offset),
+        *_run(name, stage, take(tensors, middle, rows), offset + middle),
+    ]
+
+
+def _without(name: str, stage: Stage, tensors: Tensors, offset: int, bad: BadRows) -> list[Outcome]:
+    """The stage named the rows that it cannot take: run the others by themselves."""
+    errors = [
+        RowError(offset + row, InvalidInput.code, message) for row, message in bad.rows.items()
+    ]
+    rest = [row for row in range(rows_of(tensors)) if row not in bad.rows]
+    if not rest or not bad.rows:
+        return [Outcome({}, [], errors)]
+    found = _run(name, stage, pick(tensors, rest), 0)
+    return [
+        Outcome({}, [], errors),
+        *(
+            Outcome(
+                outcome.tensors,
+                [offset + rest[row] for row in outcome.kept],
+                [RowError(offset + rest[e.row], e.code, e.message) for e in outcome.errors],
+            )
+            for outcome in found
+        ),
+    ]
+
+
+def _finite(name: str, answer: Tensors, offset: int) -> Outcome:
+    """Sort out the rows whose floating-point numbers are not all finite."""
+    rows = rows_of(answer)
+    suspects = [array for array in answer.values() if array.dtype.kind in "fc"]
+    if all(_surely_finite(array) for array in suspects):
+        return Outcome(answer, list(range(offset, offset + rows)))
+    good = np.ones(rows, dtype=bool)
+    for array in suspects:
+        good &= np.isfinite(array).reshape(rows, -1).all(axis=1)
+    message = f"the {name} stage answered a number that is not finite"
+    errors = [
+        RowError(offset + int(row), ModelOutputInvalid.code, message)
+        for row in np.nonzero(~good)[0]
+    ]
+    kept = np.nonzero(good)[0].tolist()
+    return Outcome(pick(answer, kept) if kept else {}, [offset + row for row in kept], errors)
+
+
+def _surely_finite(array: Array) -> bool:
+    """True if all are finite; may say False for finite numbers whose sum overflows, which the caller rechecks."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum(dtype=np.float64)))

@@ -1,0 +1,1 @@
+"""What is registered, which version a name means, and where its files lie."""

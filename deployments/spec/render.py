@@ -1,0 +1,213 @@
+"""From a configuration to what Ray Serve deploys: one edge application and one application per model version.
+
+Aliases are resolved to version numbers here, once, so that what is deployed is written down. The result is the
+same for the same input: no times, no random names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from deployments.errors import SpecError
+from deployments.inference.inputs import Input, TensorInput
+from deployments.inference.mlmodel import TensorSpec
+from deployments.inference.stages import stage_type
+from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
+from deployments.registry.version import ModelVersion
+from deployments.spec.args import EdgeArgs, ModelArgs, StageArgs, VersionArgs
+from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
+
+Json = dict[str, Any]
+
+EDGE_APPLICATION = "edge"
+POLICY = "deployments.cluster.autoscaling:RowsPolicy"
+DRAIN_MARGIN_S = 5.0
+"""A replica that goes has the deadline of its last request and this long."""
+
+_STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postprocess"}
+_TOGETHER = "Together"
+
+
+def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 8000) -> Json:
+    """The document of `serve_config.yaml`.
+
+    Args:
+        spec: What was written.
+        resolve: From a model URI to its version in the registry.
+        port: Where HTTP is served.
+
+    Raises:
+        SpecError: A stage is unknown or its parameters do not fit.
+    """
+    applications: dict[str, Json] = {}
+    routes: dict[str, EndpointRoute] = {}
+    for name, endpoint in spec.endpoints.items():
+        variants: dict[str, VariantRoute] = {}
+        inputs: tuple[Input, ...] = ()
+        for each, variant in endpoint.variants.items():
+            version = resolve(variant.model)
+            args = _version_args(endpoint, variant, version)
+            application = _application(name, endpoint, variant, args)
+            known = applications.setdefault(application["name"], application)
+            if known != application:
+                application["name"] += f"-{name}"
+                applications[application["name"]] = application
+            variants[each] = _variant_route(endpoint, version, application)
+            inputs = inputs or _inputs(endpoint, version)
+        routes[name] = _route(name, endpoint, variants, inputs)
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "127.0.0.1", "port": port},
+        "applications": [_edge(spec, Table(routes)), *applications.values()],
+    }
+
+
+def deployments_of(args: VersionArgs) -> tuple[str, ...]:
+    """The Serve deployments of a model version, in the order in which a batch goes through them.
+
+    A stage that does nothing has no deployment, and costs no hop.
+    """
+    if args.placement == "together":
+        return (_TOGETHER,)
+    uses = {"preprocess": args.preprocess.use, "model": "", "postprocess": args.postprocess.use}
+    return tuple(name for stage, name in _STAGES.items() if uses[stage] != "none")
+
+
+def stages_of(deployment: str) -> tuple[str, ...]:
+    """The stages that a deployment of a version runs."""
+    if deployment == _TOGETHER:
+        return tuple(_STAGES)
+    return tuple(stage for stage, name in _STAGES.items() if name == deployment)
+
+
+def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -> VersionArgs:
+    stages = endpoint.stages
+    return VersionArgs(
+        model=ModelArgs(name=version.name, version=version.version),
+        preprocess=StageArgs(use=stages.preprocess.use, params=stages.preprocess.params),
+        postprocess=StageArgs(use=stages.postprocess.use, params=stages.postprocess.params),
+        placement=stages.placement,
+        device=variant.device,
+        max_rows=endpoint.batching.max_rows,
+    )
+
+
+def _application(name: str, endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Json:
+    stages = endpoint.stages
+    model = variant.resources or endpoint.resources
+    given: Mapping[str, tuple[Resources, Scaling | None]] = {
+        "Preprocess": (stages.preprocess.resources, stages.preprocess.autoscaling),
+        "Model": (model, None),
+        "Postprocess": (stages.postprocess.resources, stages.postprocess.autoscaling),
+        _TOGETHER: (model, None),
+    }
+    return {
+        "name": f"{args.model.name}-v{args.model.version}",
+        "route_prefix": None,
+        "import_path": "deployments.app:version",
+        "args": args.model_dump(mode="json"),
+        "deployments": [
+            _deployment(each, given[each][0], given[each][1] or endpoint.autoscaling, endpoint)
+            for each in deployments_of(args)
+        ],
+    }
+
+
+def _deployment(name: str, resources: Resources, scaling: Scaling, endpoint: Endpoint) -> Json:
+    return {
+        "name": name,
+        "max_ongoing_requests": 100,
+        # Serve's default stops old replicas before new ones start.
+        "max_surge_percent": 100,
+        "graceful_shutdown_timeout_s": endpoint.deadline + DRAIN_MARGIN_S,
+        "health_check_period_s": 5.0,
+        "health_check_timeout_s": 5.0,
+        "autoscaling_config": {
+            "min_replicas": scaling.min_replicas,
+            "max_replicas": scaling.max_replicas,
+            "upscale_delay_s": scaling.upscale_delay,
+            "downscale_delay_s": scaling.downscale_delay,
+            "metrics_interval_s": 1.0,
+            "look_back_period_s": 3.0,
+            "policy": {
+                "policy_function": POLICY,
+                "policy_kwargs": {"target_rows": scaling.target_rows},
+            },
+        },
+        "ray_actor_options": resources.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json) -> VariantRoute:
+    return VariantRoute(
+        model=version.name,
+        version=version.version,
+        application=application["name"],
+        deployments=tuple(each["name"] for each in application["deployments"]),
+        max_rows=endpoint.batching.max_rows,
+        max_in_flight=endpoint.batching.max_in_flight,
+        max_queued_rows=endpoint.batching.max_queued_rows,
+    )
+
+
+def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
+    stage = endpoint.stages.preprocess
+    declared = version.signature.inputs if version.signature else ()
+    model = tuple(
+        TensorInput(each.name, each.dtype, tuple(each.shape))
+        for each in declared
+        if isinstance(each, TensorSpec)
+    )
+    try:
+        inputs: tuple[Input, ...] = stage_type(stage.use).inputs(stage.params, model)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise SpecError(
+            f"the {stage.use} stage cannot be made of params {dict(stage.params)}: {exc!r}"
+        ) from None
+    return inputs
+
+
+def _route(
+    name: str, endpoint: Endpoint, variants: dict[str, VariantRoute], inputs: tuple[Input, ...]
+) -> EndpointRoute:
+    if endpoint.example is not None and len(inputs) == 1:
+        inputs = (msgspec.structs.replace(inputs[0], example=endpoint.example),)
+    return EndpointRoute(
+        variants=variants,
+        split={each: float(weight) for each, weight in endpoint.traffic.split.items()},
+        inputs=inputs,
+        salt=endpoint.traffic.salt or name,
+        unit=tuple(endpoint.traffic.unit),
+        deadline_ms=round(endpoint.deadline * 1000),
+        max_request_rows=endpoint.limits.max_rows,
+        max_body_bytes=endpoint.limits.max_body_bytes,
+    )
+
+
+def _edge(spec: Spec, table: Table) -> Json:
+    return {
+        "name": EDGE_APPLICATION,
+        "route_prefix": "/",
+        "import_path": "deployments.app:edge",
+        # Serve's access log costs an edge a third of its time; what a request did is in its answer's headers.
+        "logging_config": {"enable_access_log": False},
+        "args": EdgeArgs(title=spec.edge.title).model_dump(mode="json"),
+        "deployments": [
+            {
+                "name": "Edge",
+                "num_replicas": spec.edge.replicas,
+                # The edge's own queues refuse what is too much, with a reason; Serve's would only cut it off.
+                "max_ongoing_requests": 10_000,
+                "max_surge_percent": 100,
+                # One edge at a time is reconfigured; the others answer meanwhile.
+                "rolling_update_percentage": 0.34,
+                "health_check_period_s": 5.0,
+                "health_check_timeout_s": 5.0,
+                "ray_actor_options": spec.edge.resources.model_dump(mode="json", exclude_none=True),
+                "user_config": write_table(table),
+            }
+        ],
+    }

@@ -1,0 +1,86 @@
+"""What tests in several folders stand on: the example models, trained once, in a registry of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from deployments.registry.patience import be_brief
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The data plane is asyncio's."""
+    return "asyncio"
+
+
+@dataclass(frozen=True)
+class ExampleRegistry:
+    """A registry that `models/digits.py` filled, and what the script said as it did."""
+
+    tracking_uri: str
+    artifacts: Path
+    said: subprocess.CompletedProcess[str]
+
+    def run(self, *more: str, script: str = "digits") -> subprocess.CompletedProcess[str]:
+        """One more run of a script against this registry."""
+        return run_script(script, self.tracking_uri, self.artifacts, *more)
+
+
+def run_script(
+    name: str, tracking_uri: str, artifacts: Path, *more: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "models" / f"{name}.py")),
+            *("--tracking-uri", tracking_uri, "--artifacts", str(artifacts), *more),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _brief_mlflow() -> None:
+    """What every process of Penstock does first; set for the whole run, as MLflow reads it when imported."""
+    be_brief(os.environ)
+
+
+@pytest.fixture(scope="session")
+def example_registry(tmp_path_factory: pytest.TempPathFactory) -> ExampleRegistry:
+    """The digit models, trained and registered by the script as a newcomer runs it (some 15 seconds).
+
+    The space in the path is there because people's home folders have some.
+    """
+    home = tmp_path_factory.mktemp("example registry")
+    uri, artifacts = f"sqlite:///{home}/registry.db", home / "artifacts"
+    said = run_script("digits", uri, artifacts)
+    assert said.returncode == 0, said.stderr
+    return ExampleRegistry(uri, artifacts, said)
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], ModuleType]:
+    """Loads a script of `models/` by its path, as anything that is not a package has to be."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"script_{name}", ROOT / f"models/{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
