@@ -41,8 +41,8 @@ def locate(model: str) -> Path:
 def _registered(model: str) -> Path | None:
     if not REGISTRY.is_file():
         return None
-    from mlflow import MlflowClient  # noqa: PLC0415  (two seconds to import)
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from mlflow import MlflowClient  # late: two seconds to import
+    from mlflow.exceptions import MlflowException
 
     client = MlflowClient(f"sqlite:///{REGISTRY}", f"sqlite:///{REGISTRY}")
     try:

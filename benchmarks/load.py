@@ -1,7 +1,8 @@
 """Load by ``wrk``: closed loop, keep-alive, a fixed number of connections, bodies in turn.
 
 A closed loop sends a connection's next request when the last answer is there, so throughput is the server's
-and latencies are those of a server kept exactly that busy.
+and latencies are those of a server kept exactly that busy. wrk adds to them what it reckons a stalled connection
+kept it from sending ("coordinated omission"), which raises the tails of servers that answer in bursts.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class SentencesPipeline:
     """
 
     def __init__(self, artifact: Path) -> None:
-        from tokenizers import Tokenizer  # noqa: PLC0415  (not needed, nor always there, for digits)
+        from tokenizers import Tokenizer  # late: not needed, nor always there, for digits
 
         self._model = ExportedModel(
             model_file(artifact), ["input_ids", "attention_mask"], ["token_embeddings"]

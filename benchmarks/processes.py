@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+from environments import ROOT
 
 PR_SET_CHILD_SUBREAPER = 36
 POLITE_S = 60.0
@@ -54,6 +55,7 @@ class Running:
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
+                cwd=ROOT,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -80,14 +80,11 @@ def _drift(results: Results) -> list[str]:
 
 
 def draw(results: Results, path: Path) -> None:
-    """A chart: requests/s and median latency of every server, one row of panels per model.
-
-    Both axes are logarithmic, since the servers lie a factor of forty apart.
-    """
-    import matplotlib as mpl  # noqa: PLC0415  (slow to import)
+    """A chart: requests/s and median latency of every server, one row of panels per model."""
+    import matplotlib as mpl  # late: slow to import
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt
 
     models = results.asked["models"]
     few, most = min(results.asked["connections"]), max(results.asked["connections"])
@@ -129,7 +126,6 @@ def _bars(
     axes.bar_label(
         bars, fmt=lambda v: f"{v:,.0f}" if v >= 100 else f"{v:,.1f}", fontsize=8, padding=3
     )
-    axes.set_xscale("log")
     axes.margins(x=0.18)
     axes.set_xlabel(label, fontsize=8)
     axes.tick_params(labelsize=8)

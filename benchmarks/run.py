@@ -109,7 +109,8 @@ def measure(asked: argparse.Namespace, console: Console) -> Results:
         turn = Turn(model, folder, results, asked, console)
         for _ in range(asked.rounds):
             for server in servers:
-                turn.take(server)
+                if server.serves(model):
+                    turn.take(server)
     return results
 
 

@@ -28,6 +28,9 @@ class Ours:
     packages: tuple[str, ...] = ("penstock", "ray", "fastapi")
     ready_line: str | None = "Ready"
 
+    def serves(self, model: str) -> bool:
+        return model in self.configs
+
     def path(self, model: str) -> str:
         return f"/api/v1/endpoints/{model}/predict"
 
@@ -63,6 +66,9 @@ class Peer:
     default_path: str = "/predict"
     ready_line: str | None = None
 
+    def serves(self, model: str) -> bool:
+        return True
+
     def path(self, model: str) -> str:
         return self.paths.get(model, self.default_path)
 
@@ -95,11 +101,9 @@ class _Main(Environment):
         return Path(sys.executable)
 
 
-SEPARATE = Ours(
-    "penstock separate", {"digits": "digits-separate.yaml", "sentences": "sentences.yaml"}
-)
+SEPARATE = Ours("penstock separate", {"digits": "digits-separate.yaml"})
 TOGETHER = Ours(
-    "penstock together", {"digits": "digits-together.yaml", "sentences": "sentences-together.yaml"}
+    "penstock together", {"digits": "digits-together.yaml", "sentences": "sentences.yaml"}
 )
 OURS = (SEPARATE, TOGETHER)
 PEERS_MEASURED = (

@@ -156,7 +156,7 @@ def bare_loop(model: str, artifact: Path, seconds: float) -> dict[str, Any]:
 
 def _local_answers(model: str, artifact: Path) -> list[dict[str, Any]]:
     """What the model answers to every item, alone, in this process."""
-    import pipeline  # noqa: PLC0415  (imports torch)
+    import pipeline  # late: imports torch
 
     served = pipeline.open_pipeline(model, artifact)
     return [pipeline.predict(served, [item])[0] for item in traffic.items(model)]
