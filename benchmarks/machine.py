@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +36,36 @@ def _cpu() -> str:
         return platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+class Disturbance:
+    """How much of the machine was used by others between two moments: what makes a measurement worthless.
+
+    Matters most for Ray, whose workers run at low priority: anything else that computes starves them first.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy, self._own = _busy_s(), _own_s()
+
+    def share(self) -> float:
+        """The others' part of all cores' time since the start, 0..1; stolen time counts."""
+        others = (_busy_s() - self._busy) - (_own_s() - self._own)
+        available = (time.monotonic() - self._began) * len(os.sched_getaffinity(0))
+        return round(max(0.0, others / available), 3)
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
+def _own_s() -> float:
+    """CPU time of this process and of all below it, those that have ended included."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = ended.ru_utime + ended.ru_stime
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return float(total)

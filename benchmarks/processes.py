@@ -107,6 +107,21 @@ class Running:
         return len(left_behind)
 
 
+def ours_listens(port: int) -> bool:
+    """Whether who answers on `port` was started by this process, and is not somebody's leftover."""
+    for process in _below():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
+def stop_on_sigterm() -> None:
+    """Make SIGTERM end this process as Ctrl-C does, by way of what stops the server being measured."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def _below() -> list[psutil.Process]:
     """All that this process has started, directly or not, and that has not ended."""
     return psutil.Process().children(recursive=True)

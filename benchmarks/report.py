@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from results import SEPARATE, TOGETHER, Results
+from results import NOISY, SEPARATE, TOGETHER, Results
 from rich.console import Console
 from rich.table import Table
 from servers import ALL, LABELS
@@ -35,6 +35,12 @@ def show(results: Results, console: Console) -> None:
             )
     for line in _drift(results):
         console.print(line)
+    noisy = [row for row in results.rows if row.others > NOISY]
+    if noisy:
+        console.print(
+            f"[yellow]{len(noisy)} of {len(results.rows)} measurements were disturbed: other processes took up to "
+            f"{max(row.others for row in noisy):.0%} of the machine. Run again on a quiet one.[/]"
+        )
     for goal in results.goals():
         mark = "[green]met[/]" if goal["met"] else "[red]missed[/]"
         console.print(f"goal {goal['goal']}: {goal['reached']:g} (asked {goal['limit']}) {mark}")

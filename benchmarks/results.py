@@ -9,6 +9,7 @@ from typing import Any
 from load import Load
 
 RAY, FASTAPI, MOSEC, MLSERVER = "ray_chain", "fastapi", "mosec", "mlserver"
+NOISY = 0.05
 SEPARATE, TOGETHER = "penstock separate", "penstock together"
 
 
@@ -20,10 +21,13 @@ class Row:
     model: str
     turn: int
     load: Load
+    others: float
+    """The part of the machine that processes outside the benchmark took meanwhile, 0..1."""
 
     def as_json(self) -> dict[str, Any]:
         figures = asdict(self.load) | {"requests_per_s": round(self.load.rate, 1)}
-        return {"server": self.server, "model": self.model, "turn": self.turn} | figures
+        about = {"server": self.server, "model": self.model, "turn": self.turn}
+        return about | figures | {"others_share": self.others}
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ def main() -> int:
                 )
                 return 2
         processes.adopt_orphans()
+        processes.stop_on_sigterm()
         results = measure(asked, console)
     except (load.WrkMissingError, artifacts.NotRegisteredError) as reason:
         console.print(str(reason), style="red")

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import load
+import machine
 import processes
 import traffic
 from environments import HOME, ROOT
-from results import Results, Row
+from results import NOISY, Results, Row
 from rich.console import Console
 from servers import Ours, Peer, UnavailableError
 
@@ -74,6 +75,7 @@ class Turn:
         log = HOME / "logs" / f"{server.name.replace(' ', '-')}-{self._model}.log"
         url = f"http://127.0.0.1:{port}{server.path(self._model)}"
         bodies = traffic.bodies(server.protocol, self._model)
+        self._wait_for_port(port)
         running = processes.Running(
             server.command(self._model, port),
             server.environment(self._model, self._artifact, port),
@@ -91,8 +93,9 @@ class Turn:
             seconds = self._asked.seconds * LONGER.get(self._model, 1)
             for connections in self._asked.connections:
                 self._drain(server, bodies[0])
-                self._note(server, load.run(url, Path(file.name), connections, seconds))
-        self._wait_for_port(port)
+                disturbed = machine.Disturbance()
+                found = load.run(url, Path(file.name), connections, seconds)
+                self._note(server, found, disturbed.share())
 
     def _wait(self, server: Ours | Peer, running: processes.Running, body: bytes) -> float:
         """Until it says so, where it does, and answers; returns the seconds since its start."""
@@ -106,6 +109,8 @@ class Turn:
                 return False
 
         took = processes.wait_until(ready, running, START_LIMIT_S)
+        if not processes.ours_listens(self._asked.port):
+            raise processes.NotStartedError("something else answers on its port")
         self._results.starts_s[f"{server.name}, {self._model}"] = round(took, 1)
         return took
 
@@ -128,11 +133,12 @@ class Turn:
         for _ in range(2):
             _post(self._asked.port, server.path(self._model), body)
 
-    def _note(self, server: Ours | Peer, found: load.Load) -> None:
-        self._results.rows.append(Row(server.name, self._model, self._taken, found))
+    def _note(self, server: Ours | Peer, found: load.Load, others: float) -> None:
+        self._results.rows.append(Row(server.name, self._model, self._taken, found, others))
+        noise = f" [yellow](others took {others:.0%} of the machine)[/]" if others > NOISY else ""
         self._console.print(
             f"  {found.connections:>3} connections: {found.rate:>9,.1f} requests/s, "
-            f"p50 {found.p50_ms:,.1f} ms, p95 {found.p95_ms:,.1f} ms, p99 {found.p99_ms:,.1f} ms"
+            f"p50 {found.p50_ms:,.1f} ms, p95 {found.p95_ms:,.1f} ms, p99 {found.p99_ms:,.1f} ms{noise}"
         )
         if problem := found.failures or ("" if found.requests else "no answer in time"):
             self._fail((server.name, self._model), f"at {found.connections} connections: {problem}")
@@ -142,7 +148,7 @@ class Turn:
             if processes.port_is_free(port):
                 return
             time.sleep(0.2)
-        raise processes.NotStartedError(f"port {port} is still taken after the server was stopped")
+        raise processes.NotStartedError(f"port {port} is taken by another process")
 
 
 def bare_loop(model: str, artifact: Path, seconds: float) -> dict[str, Any]:
