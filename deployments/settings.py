@@ -41,7 +41,8 @@ class Settings(BaseSettings):
         return self
 
 
-def export(variables: Mapping[str, str]) -> None:
-    """Put `variables` into this process's environment, for Ray and all it starts; what is set stays."""
+def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
+    """Put `variables` into this process's environment, for Ray and all it starts; what is set stays or not."""
     for name, value in variables.items():
-        os.environ.setdefault(name, value)
+        if replace or name not in os.environ:
+            os.environ[name] = value

@@ -59,6 +59,9 @@ LOCAL: dict[str, str] = {
     # Elsewhere a replica waits 30 s before it goes, for load balancers that are slow to notice. Ours, on the
     # same machine, notices in about a second.
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    # Ray writes process titles over the environment; with this it keeps to the command line, and a process that
+    # has lost its parent can still be told to be ours (see deployments.cluster.family).
+    "SPT_NOENV": "1",
     # Idle workers that Ray starts ahead have not imported Serve, and start while replicas want the CPUs.
     "RAY_enable_worker_prestart": "false",
     "RAY_prestart_worker_first_driver": "false",

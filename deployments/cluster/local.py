@@ -17,29 +17,24 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deployments import settings
 from deployments.cluster import family, flags, run_folder, sockets
+from deployments.cluster.statuses import (
+    Application,
+    application_of,
+    first_alert,
+    first_fault,
+    last_line,
+)
 from deployments.errors import SetupError
 
 _LOGICAL_CPUS = 16
 """What Ray books replicas against. More than a laptop has, for a replica that waits for CPUs serves nobody."""
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
 _RAY_SHUTDOWN_S = 4.0
-
-
-@dataclass(frozen=True)
-class Application:
-    """How far an application has come: Serve's status and message, and its replicas as (running, wanted)."""
-
-    name: str
-    status: str
-    message: str
-    running: int
-    wanted: int
 
 
 class LocalCluster:
@@ -67,12 +62,9 @@ class LocalCluster:
             SetupError: Ray does not come up.
         """
         self._run_folder = run_folder.create()
-        settings.export(
-            flags.DATA_PLANE
-            | flags.LOCAL
-            | flags.haproxy_files(self._run_folder)
-            | {family.MARK: str(self._starter)}
-        )
+        settings.export(flags.DATA_PLANE | flags.LOCAL)
+        own = flags.haproxy_files(self._run_folder) | {family.MARK: str(self._starter)}
+        settings.export(own, replace=True)  # a cluster's own, and no earlier one's of this process
         import ray
 
         try:
@@ -89,14 +81,14 @@ class LocalCluster:
             )
         except Exception as error:
             raise SetupError(
-                f"Ray did not start: {_last_line(str(error))} (its logs are in /tmp/ray)."
+                f"Ray did not start: {last_line(str(error))} (its logs are in /tmp/ray)."
             ) from error
         _keep_private(Path.home() / ".ray" / "auth_token")
 
     def deploy(self, config: dict[str, Any]) -> None:
         """Start Serve and hand it `config`, in the form that `serve deploy` reads; returns before it is ready.
 
-        Host and port of `http_options` are replaced by this cluster's own.
+        Called again, it replaces what is deployed. Host and port of `http_options` are this cluster's own.
 
         Raises:
             SetupError: Serve refuses the configuration.
@@ -112,23 +104,24 @@ class LocalCluster:
             schema = ServeDeploySchema.model_validate({**config, "http_options": http})
         except ValidationError as error:
             raise SetupError(
-                f"Ray Serve refuses the configuration: {_first_fault(error)}"
+                f"Ray Serve refuses the configuration: {first_fault(error)}"
             ) from error
-        controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
-            schema.http_options.model_dump(),
-            schema.grpc_options.model_dump(),
-            schema.logging_config,
-            None,
-            schema.controller_options,
-            schema.proxy_location,
-        )
-        self._client = client.ServeControllerClient(controller)
-        _set_global_client(self._client)
+        if self._client is None:
+            controller, self._proxies = api._create_controller_and_proxy_refs(  # noqa: SLF001
+                schema.http_options.model_dump(),
+                schema.grpc_options.model_dump(),
+                schema.logging_config,
+                None,
+                schema.controller_options,
+                schema.proxy_location,
+            )
+            self._client = client.ServeControllerClient(controller)
+            _set_global_client(self._client)
         try:
             self._client.deploy_apps(schema)
         except RayTaskError as error:
             raise SetupError(
-                f"Ray Serve refuses the configuration: {_last_line(str(error))}"
+                f"Ray Serve refuses the configuration: {last_line(str(error))}"
             ) from error
 
     def applications(self) -> list[Application]:
@@ -148,9 +141,11 @@ class LocalCluster:
         try:
             ray.get(done)
         except Exception as error:
-            raise SetupError(f"HAProxy did not start: {_alert(str(error))}") from error
+            raise SetupError(f"HAProxy did not start: {first_alert(str(error))}") from error
 
-        return [_application(name, status) for name, status in serve.status().applications.items()]
+        return [
+            application_of(name, status) for name, status in serve.status().applications.items()
+        ]
 
     def exposed(self) -> list[sockets.Listener]:
         """What of this cluster listens beyond loopback; an empty list is what must be."""
@@ -210,38 +205,6 @@ def _bounded(action: Callable[[], None], seconds: float) -> None:
     thread = threading.Thread(target=quietly, daemon=True)
     thread.start()
     thread.join(seconds)
-
-
-def _application(name: str, status: Any) -> Application:
-    deployments = status.deployments.values()
-    counts = [
-        {str(getattr(k, "value", k)): n for k, n in d.replica_states.items()} for d in deployments
-    ]
-    messages = [d.message for d in deployments if d.status != "HEALTHY" and d.message]
-    return Application(
-        name=name,
-        status=str(getattr(status.status, "value", status.status)),
-        message=_last_line(messages[0] if messages else status.message or ""),
-        running=sum(count.get("RUNNING", 0) for count in counts),
-        wanted=sum(sum(count.values()) for count in counts),
-    )
-
-
-def _last_line(text: str) -> str:
-    """The line that says what happened: of a traceback the last, where the error speaks."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
-def _alert(text: str) -> str:
-    """The first thing that HAProxy complains about; its last says only that it complained."""
-    alerts = [line for line in text.splitlines() if "[ALERT]" in line]
-    return alerts[0].strip() if alerts else _last_line(text)
-
-
-def _first_fault(error: Any) -> str:
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
 
 
 def _keep_private(path: Path) -> None:

@@ -17,7 +17,8 @@ import yaml
 
 from deployments.api.document import example_body
 from deployments.cluster import preconditions
-from deployments.cluster.local import Application, LocalCluster
+from deployments.cluster.local import LocalCluster
+from deployments.cluster.statuses import Application
 from deployments.cluster.stopping import Stopped, StopSignals
 from deployments.errors import SetupError, SpecError
 from deployments.inference.table import read_table

@@ -78,6 +78,9 @@ class Run:
     def wait_for(self, text: str, seconds: float = 90) -> None:
         assert wait_for(lambda: text in self.output or self.process.poll() is not None, seconds)
         assert text in self.output, self.output
+        assert self.left() or "Starting Ray ..." in text, (
+            "a search that finds nothing would prove nothing"
+        )
 
     def left(self) -> list[psutil.Process]:
         return [

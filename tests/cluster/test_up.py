@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.cluster import family, flags, preconditions, sockets
@@ -32,6 +33,10 @@ def test_it_serves_on_loopback_only_and_leaves_nothing(
     listening = sockets.listeners(family.family_of(run.starter))
     assert {free_port, flags.STATS_PORT, flags.METRICS_PORT} <= {one.port for one in listening}
     assert sockets.beyond_loopback(listening) == []
+    tree = {process.pid for process in psutil.Process(run.process.pid).children(recursive=True)}
+    assert tree <= {process.pid for process in run.left()}, (
+        "a process without a mark could be left unseen"
+    )
     assert (Path.home() / ".ray" / "auth_token").stat().st_mode & 0o077 == 0
 
     asked = time.monotonic()
