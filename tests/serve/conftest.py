@@ -1,0 +1,61 @@
+"""One service for all tests of this folder: `penstock up` on a real Ray, with the digits and a slow model."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.conftest import ExampleRegistry
+from tests.serve import slow
+from tests.serve.service import CONFIG, Service
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="package")
+def tracking_uri(
+    example_registry: ExampleRegistry, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A copy of the example registry that knows the slow model too; other folders' tests count what is there."""
+    home = tmp_path_factory.mktemp("registry")
+    shutil.copy(example_registry.tracking_uri.removeprefix("sqlite:///"), home / "registry.db")
+    uri = f"sqlite:///{home}/registry.db"
+    slow.register(uri, home / "artifacts")
+    return uri
+
+
+@pytest.fixture(scope="package")
+def service(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that is ready; some 40 seconds on two cores."""
+    service = Service(CONFIG, free_port(), tmp_path_factory.mktemp("home"), tracking_uri)
+    try:
+        service.wait_until_ready(160)
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with its connections kept alive."""
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+    async with httpx.AsyncClient(base_url=service.url, timeout=30, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def images(script: Callable[[str], ModuleType]) -> tuple[list[Any], np.ndarray[Any, Any]]:
+    """The 360 test images as a client posts them, and what they show."""
+    split = script("digits").load_split()
+    return split.test_images.tolist(), split.test_labels

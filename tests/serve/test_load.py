@@ -1,0 +1,102 @@
+"""Too much work: a load step scales the model up and down again, and what cannot be taken on is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from typing import Self
+
+import httpx
+import pytest
+
+from tests.serve.service import Service, wait_for
+
+pytestmark = pytest.mark.serve
+
+SLOW = "/api/v1/endpoints/slow/predict"
+log = logging.getLogger(__name__)
+BODY = {"inputs": [[1, 2]]}
+
+
+class Crowd:
+    """Clients that each ask again as soon as they are answered; refused ones pause."""
+
+    def __init__(self, client: httpx.AsyncClient, size: int) -> None:
+        self._client = client
+        self._size = size
+        self.statuses: Counter[int] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(self._one()) for _ in range(self._size)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _one(self) -> None:
+        while True:
+            answer = await self._client.post(SLOW, json=BODY)
+            self.statuses[answer.status_code] += 1
+            if answer.status_code != 200:
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def many(service: Service) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=service.url, timeout=30, limits=httpx.Limits(max_connections=None)
+    )
+
+
+async def test_a_load_step_scales_up_and_down_again(
+    many: httpx.AsyncClient, service: Service
+) -> None:
+    """24 rows at a target of 12 a replica make one model two; without them it is one again; nobody fails."""
+    application = service.applications["slow", "only"]
+
+    def models(wanted: int) -> bool:
+        return len(service.replicas(application, "Model")) == wanted
+
+    assert await asyncio.to_thread(wait_for, lambda: models(1), 20)
+    async with Crowd(many, 24) as crowd:
+        up = await asyncio.to_thread(wait_for, lambda: models(2), 20)
+        began = time.monotonic()
+        await asyncio.sleep(8)  # the new one starts
+        before = crowd.statuses[200]
+        await asyncio.sleep(2)
+        rate = (crowd.statuses[200] - before) / 2
+    assert up, "it did not scale up"
+    async with Crowd(many, 1) as trickle:
+        down = await asyncio.to_thread(wait_for, lambda: models(1), 30)
+    assert down, "it did not scale down"
+    log.info("down %.1f s after up; %.0f rows/s with two", time.monotonic() - began, rate)
+    assert set(crowd.statuses) == set(trickle.statuses) == {200}
+    assert rate > 50  # one replica does 40 at most
+    await many.aclose()
+
+
+async def test_what_is_too_much_is_refused_at_once(
+    many: httpx.AsyncClient, service: Service
+) -> None:
+    """With both edges' queues full, one more client gets its 429 and when to come back in under 50 ms."""
+    async with Crowd(many, 90) as crowd, httpx.AsyncClient(base_url=service.url) as one_more:
+        await asyncio.sleep(1.5)
+        refused = []
+        for _ in range(60):
+            began = time.perf_counter()
+            answer = await one_more.post(SLOW, json=BODY)
+            took = time.perf_counter() - began
+            if answer.status_code == 429:
+                refused.append(took)
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.json()["code"] == "overloaded"
+                assert int(answer.headers["retry-after"]) >= 1
+    log.info("%d refused, slowest %.1f ms", len(refused), max(refused, default=0) * 1000)
+    assert len(refused) >= 20
+    assert sorted(refused)[int(0.95 * len(refused))] < 0.05
+    assert set(crowd.statuses) == {200, 429}  # what was taken on was answered
+    await many.aclose()
