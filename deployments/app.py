@@ -6,12 +6,13 @@ annotations`` here: Serve reads the argument classes from the annotations.
 """
 
 import asyncio
+import functools
 import logging
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import ray
 from ray import serve
 from ray.serve import Application
@@ -19,11 +20,13 @@ from ray.serve import Application
 from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress
 from deployments.cluster.discovery import ReplicaWatch
+from deployments.cluster.tls import client_context, server_context
+from deployments.inference.pipeline import Pipeline
 from deployments.inference.replica import Replica
 from deployments.inference.table import read_table
 from deployments.inference.transport.frames import MAX_FRAME_BYTES
 from deployments.inference.transport.server import BatchServer
-from deployments.settings import Settings
+from deployments.settings import RayTls, Settings
 from deployments.spec.args import EdgeArgs, VersionArgs
 from deployments.spec.render import deployments_of, stages_of
 from deployments.versions.build import build_stages
@@ -38,7 +41,9 @@ class Edge:
     def __init__(self, title: str) -> None:
         self._title = title
         self._watch = ReplicaWatch()
-        self._endpoints = Endpoints(self._watch)
+        self._endpoints = Endpoints(
+            self._watch, functools.partial(Pipeline, tls=client_context(RayTls()))
+        )
         self._problem = ""
 
     def __serve_build_asgi_app__(self) -> Ingress:
@@ -50,7 +55,7 @@ class Edge:
         try:
             self._endpoints.apply(read_table(user_config))
             self._problem = ""
-        except (msgspec.ValidationError, ValueError, KeyError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, an edge that still answers is worth more
             self._problem = str(exc)
             log.error("kept the last good table: %s", exc)  # noqa: TRY400 - a mistake in a file, not a bug
 
@@ -76,9 +81,10 @@ class StageReplica:
             self._replica,
             host=ray.util.get_node_ip_address(),
             max_frame_bytes=MAX_FRAME_BYTES,
+            tls=server_context(RayTls()),
         )
         await self._server.start()
-        self._about = {"stages": list(stages), "gpus": gpus}
+        self._about = {"stages": list(stages), "gpus": gpus, "pid": os.getpid()}
 
     def record_replica_metadata(self) -> dict[str, Any]:
         """How the edges reach this replica; Serve's controller passes it on to them and nobody else."""
@@ -100,6 +106,8 @@ class StageReplica:
         return self._about
 
     async def __del__(self) -> None:
+        if not hasattr(self, "_server"):
+            return  # the constructor failed, and Python tidies up
         # Serve waits for its own calls only; ours are finished here, before it ends the process.
         await self._replica.drain()
         await self._server.stop()

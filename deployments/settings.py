@@ -41,6 +41,17 @@ class Settings(BaseSettings):
         return self
 
 
+class RayTls(BaseSettings):
+    """Ray's own settings for encryption within the cluster, as Ray names them."""
+
+    model_config = SettingsConfigDict(env_prefix="RAY_", frozen=True)
+
+    use_tls: bool = False
+    tls_server_cert: str = ""
+    tls_server_key: str = ""
+    tls_ca_cert: str = ""
+
+
 def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
     """Put `variables` into this process's environment, for Ray and all it starts; what is set stays or not."""
     for name, value in variables.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -73,7 +74,8 @@ async def _only_post(scope: Scope, send: Send) -> None:
 
 
 def _application(endpoints: Endpoints, title: str) -> FastAPI:
-    app = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None)
+    # The page's scripts come from this process: a service on a closed network has documentation too.
+    app: FastAPI = FastAPIOffline(title=title, version="1", docs_url="/docs", redoc_url=None)
     app.include_router(health.router(endpoints), prefix="/api/v1")
     app.openapi = lambda: openapi(app, endpoints.table)  # type: ignore[method-assign]
     app.add_exception_handler(HTTPException, _http_problem)

@@ -7,6 +7,7 @@ refused before any work is queued for it, and the API document shows each endpoi
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 
 class ImageInput(msgspec.Struct, frozen=True, tag="image", tag_field="kind"):
@@ -38,6 +39,11 @@ class TensorInput(msgspec.Struct, frozen=True, tag="tensor", tag_field="kind"):
     dtype: str
     shape: tuple[int, ...]
     example: object = None
+
+    def __post_init__(self) -> None:
+        np.dtype(self.dtype)  # raises TypeError for what is none
+        if not self.shape:
+            raise ValueError("shape is empty; its first axis is the rows")
 
 
 Input = ImageInput | TextInput | TensorInput

@@ -6,11 +6,14 @@ needs to refuse a bad request is in it, so that edges import no stage and ask no
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from deployments.inference.inputs import Input
+
+_EXACT = 1e-6
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class VariantRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,9 +28,9 @@ class VariantRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: str
     application: str
     deployments: tuple[str, ...]
-    max_rows: int = 64
-    max_in_flight: int = 2
-    max_queued_rows: int = 4096
+    max_rows: Positive = 64
+    max_in_flight: Positive = 2
+    max_queued_rows: Positive = 4096
 
 
 class EndpointRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,10 +46,24 @@ class EndpointRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variants: dict[str, VariantRoute]
     inputs: tuple[Input, ...]
     salt: str
-    unit: tuple[str, ...] = ("body", "header")
-    deadline_ms: int = 2000
-    max_request_rows: int = 1024
-    max_body_bytes: int = 8 * 1024 * 1024
+    unit: tuple[Literal["body", "header"], ...] = ("body", "header")
+    deadline_ms: Positive = 2000
+    max_request_rows: Positive = 1024
+    max_body_bytes: Positive = 8 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        # This is edited by hand too (`split`, for traffic alone), where no check of a configuration has been.
+        if unknown := self.split.keys() - self.variants.keys():
+            raise ValueError(
+                f"split names {', '.join(sorted(unknown))}, which variants does not have"
+            )
+        total = sum(self.split.values())
+        if min(self.split.values(), default=0) < 0 or abs(total - 100) > _EXACT:
+            raise ValueError(
+                f"the weights in split sum to {total:g}; from 0 up, they must sum to 100"
+            )
+        if not self.inputs:
+            raise ValueError("inputs is empty: a row must consist of something")
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

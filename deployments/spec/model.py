@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from deployments.inference.stages import BUILT_IN
 from deployments.spec.args import StageArgs, Strict
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
@@ -111,6 +112,13 @@ class Stage(StageArgs):
     use: str = "none"
     resources: Resources = Resources(num_cpus=0.5)
     autoscaling: Scaling | None = Field(default=None, description="The endpoint's, if not given")
+
+    @field_validator("use")
+    @classmethod
+    def _known(cls, use: str) -> str:
+        if use not in BUILT_IN:
+            raise ValueError(f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}")
+        return use
 
 
 class Stages(Strict):

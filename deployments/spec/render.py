@@ -7,6 +7,7 @@ same for the same input: no times, no random names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain, count
 from typing import Any
 
 import msgspec
@@ -50,11 +51,8 @@ def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 80
         for each, variant in endpoint.variants.items():
             version = resolve(variant.model)
             args = _version_args(endpoint, variant, version)
-            application = _application(name, endpoint, variant, args)
-            known = applications.setdefault(application["name"], application)
-            if known != application:
-                application["name"] += f"-{name}"
-                applications[application["name"]] = application
+            application = _application(endpoint, variant, args)
+            _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
             inputs = inputs or _inputs(endpoint, version)
         routes[name] = _route(name, endpoint, variants, inputs)
@@ -95,7 +93,20 @@ def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -
     )
 
 
-def _application(name: str, endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Json:
+def _name(application: Json, taken: dict[str, Json], endpoint: str, variant: str) -> None:
+    """Name an application after its version, and after who asked where another runs that version otherwise.
+
+    One that is exactly the same is shared. The number comes last: names joined by hyphens may meet.
+    """
+    short = application["name"]
+    asked = (short, f"{short}-{endpoint}", f"{short}-{endpoint}-{variant}")
+    for name in chain(asked, (f"{asked[-1]}-{number}" for number in count(2))):
+        application["name"] = name
+        if taken.setdefault(name, application) == application:
+            return
+
+
+def _application(endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Json:
     stages = endpoint.stages
     model = variant.resources or endpoint.resources
     given: Mapping[str, tuple[Resources, Scaling | None]] = {
@@ -155,6 +166,11 @@ def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json)
 
 def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
     stage = endpoint.stages.preprocess
+    kind = stage_type(stage.use)
+    if not hasattr(kind, "inputs"):
+        raise SpecError(
+            f"the {stage.use} stage is none for preprocessing: it reads a model's answer"
+        )
     declared = version.signature.inputs if version.signature else ()
     model = tuple(
         TensorInput(each.name, each.dtype, tuple(each.shape))
@@ -162,7 +178,7 @@ def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
         if isinstance(each, TensorSpec)
     )
     try:
-        inputs: tuple[Input, ...] = stage_type(stage.use).inputs(stage.params, model)
+        inputs: tuple[Input, ...] = kind.inputs(stage.params, model)
     except (KeyError, TypeError, ValueError) as exc:
         raise SpecError(
             f"the {stage.use} stage cannot be made of params {dict(stage.params)}: {exc!r}"
