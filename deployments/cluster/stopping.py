@@ -23,6 +23,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.hurry = threading.Event()
+        self.number: int | None = None
+        """The signal that asked to stop; it counts even where `Stopped` did not come through."""
         self._stopped = False
         self._before: dict[int, object] = {}
 
@@ -54,4 +56,5 @@ class StopSignals:
             self.hurry.set()
             return
         self._stopped = True
+        self.number = number
         raise Stopped(number)

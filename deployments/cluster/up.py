@@ -19,7 +19,7 @@ from deployments.api.document import example_body
 from deployments.cluster import preconditions
 from deployments.cluster.local import LocalCluster
 from deployments.cluster.statuses import Application
-from deployments.cluster.stopping import Stopped, StopSignals
+from deployments.cluster.stopping import StopSignals
 from deployments.errors import SetupError, SpecError
 from deployments.inference.table import read_table
 from deployments.progress import Progress
@@ -65,8 +65,13 @@ class Up:
                 self._start(source, signals)
                 ready = True
                 signal.pause()
-            except Stopped as stop:
-                return 0 if ready else 128 + stop.number
+            except BaseException as error:
+                # Whatever it is by now: raised in the middle of an import or of Ray's C++, `Stopped` comes out
+                # as an ImportError or a RayError; and Ray's own handler, in place for a moment, exits.
+                number = error.code if isinstance(error, SystemExit) else signals.number
+                if not isinstance(number, int):
+                    raise
+                return 0 if ready else 128 + number
             finally:
                 signals.ignore_first()
                 with self._progress.step("Stopping"):
