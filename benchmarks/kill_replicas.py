@@ -4,14 +4,16 @@
 
 Requests are sent at their times whether the earlier ones are answered or not (an open loop), and each one's
 latency counts from the time at which it was to be sent: so a service that stalls cannot hide it by stalling its
-clients too. Replicas are found by the title that Ray gives their processes; a deployment that has another one
-running keeps it, unless `--last` says that the last may go too. Only for a service on this machine.
+clients too. Replicas are found by the title that Ray gives their processes. One is killed only while every edge
+is connected to another of its deployment, unless `--last` says that the last may go too: with that, clients may
+see errors, without it they should see none. Only for a service on this machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ipaddress
 import json
 import os
@@ -21,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,6 +33,7 @@ import psutil
 MOST_REQUESTS = 200_000
 MOST_OPEN = 2_000
 PATIENCE_S = 30.0
+EDGE = "edge:Edge"
 EXAMPLE = {"inputs": [[[0, 0, 11, 12, 0, 0, 0, 0]] + [[0, 2, 16, 16, 16, 13, 0, 0]] * 7]}
 
 
@@ -42,6 +46,8 @@ class Seen:
     failed_at: list[float] = field(default_factory=list)
     kills: list[tuple[float, str, int]] = field(default_factory=list)
     last_ok_at: float = 0.0
+    sent_late: float = 0.0
+    trace: list[tuple[float, float, str]] = field(default_factory=list)
 
     @property
     def sent(self) -> int:
@@ -50,6 +56,7 @@ class Seen:
     def add(self, status: str, due: float, answered: float) -> None:
         self.statuses[status] += 1
         self.latencies.append(answered - due)
+        self.trace.append((round(due, 3), round(answered - due, 4), status))
         if status == "200":
             self.last_ok_at = max(self.last_ok_at, due)
         else:
@@ -69,6 +76,8 @@ class Seen:
             "p50_ms": round(self.quantile(0.5) * 1000, 2),
             "p99_ms": round(self.quantile(0.99) * 1000, 2),
             "worst_ms": round(self.quantile(1) * 1000, 2),
+            # How late this script itself was: what it cannot blame the service for.
+            "sent_late_ms": round(self.sent_late * 1000, 2),
             "kills": [{"at_s": round(at, 2), "what": w, "pid": pid} for at, w, pid in self.kills],
             "failed_from_s": round(min(self.failed_at), 2) if self.failed_at else None,
             "failed_to_s": round(max(self.failed_at), 2) if self.failed_at else None,
@@ -88,30 +97,47 @@ def replicas(target: str) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.info["create_time"])
 
 
+def served_by_all_edges() -> set[int]:
+    """The ports that every edge is connected to: where the replicas listen that they send batches to."""
+    ports = []
+    for edge in replicas(EDGE):
+        with contextlib.suppress(psutil.Error):
+            connections = edge.net_connections("tcp")
+            ports.append({c.raddr.port for c in connections if c.status == "ESTABLISHED"})
+    return set.intersection(*ports) if ports else set()
+
+
+def answers(process: psutil.Process, ports: set[int]) -> bool:
+    """Whether a replica listens on one of the ports that the edges are connected to."""
+    try:
+        listening = {c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"}
+    except psutil.Error:
+        return False
+    return bool(listening & ports)
+
+
 class Killer:
     """Kills one replica after the other, of each target in turn.
 
     Args:
-        settled_s: How old another replica must be to count as one that answers, unless `last`.
         last: Kill also where no other replica would be left.
     """
 
-    def __init__(self, targets: Sequence[str], *, settled_s: float, last: bool) -> None:
+    def __init__(self, targets: Sequence[str], *, last: bool) -> None:
         self._targets = list(targets)
-        self._settled_s = settled_s
         self._last = last
         self._next = 0
 
     def kill(self) -> tuple[str, int] | None:
         """Kill a replica that may be spared; None if there is none now."""
+        ports = served_by_all_edges()
         for _ in self._targets:
             target = self._targets[self._next % len(self._targets)]
             self._next += 1
-            there = replicas(target)
-            settled = [one for one in there if time.time() - one.create_time() > self._settled_s]
-            if len(settled) > (0 if self._last else 1):
-                os.kill(settled[0].pid, signal.SIGKILL)
-                return target, settled[0].pid
+            answering = [process for process in replicas(target) if answers(process, ports)]
+            if len(answering) > (0 if self._last else 1):
+                os.kill(answering[0].pid, signal.SIGKILL)
+                return target, answering[0].pid
         return None
 
 
@@ -146,6 +172,7 @@ class Load:
 
     async def _send(self, due: float) -> None:
         self._open += 1
+        self.seen.sent_late = max(self.seen.sent_late, self._now() - due)
         try:
             answer = await self._client.post(
                 self._path, content=self._body, headers={"content-type": "application/json"}
@@ -167,7 +194,7 @@ class Load:
 
 
 async def measure(options: argparse.Namespace) -> Seen:
-    killer = Killer(options.kill, settled_s=options.settled, last=options.last)
+    killer = Killer(options.kill, last=options.last)
     body = json.dumps(options.body).encode()
     path = f"/api/v1/endpoints/{options.endpoint}/predict"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
@@ -185,6 +212,7 @@ def table(facts: dict[str, Any]) -> str:
         if status != "200":
             lines.append(f"{'':<12}{count} with {status}")
     lines += [f"{name:<12}{facts[f'{name}_ms']:.1f} ms" for name in ("p50", "p99", "worst")]
+    lines.append(f"{'sent late':<12}{facts['sent_late_ms']:.1f} ms at worst, by this script")
     for kill in facts["kills"]:
         lines.append(f"{'killed':<12}{kill['what']} (process {kill['pid']}) after {kill['at_s']} s")
     if facts["failed"]:
@@ -208,14 +236,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=50, help="requests a second")
     parser.add_argument("--every", type=float, default=5, help="seconds between two kills")
     parser.add_argument("--kills", type=int, default=1000, help="the most kills")
-    parser.add_argument(
-        "--settled",
-        type=float,
-        default=10,
-        help="seconds after which a new replica counts as one that answers",
-    )
     parser.add_argument("--last", action="store_true", help="also kill the last of a deployment")
     parser.add_argument("--body", type=json.loads, default=EXAMPLE, help="what to post, as JSON")
+    parser.add_argument(
+        "--trace", type=Path, help="write [due s, latency s, status] of every request to this file"
+    )
     parser.add_argument("--json", action="store_true", help="print the facts as JSON")
     options = parser.parse_args(given)
     options.kill = options.kill or ["digits-v1:Model"]
@@ -239,7 +264,10 @@ def _is_address(text: str) -> bool:
 
 def main() -> None:
     options = arguments()
-    facts = asyncio.run(measure(options)).facts()
+    seen = asyncio.run(measure(options))
+    facts = seen.facts()
+    if options.trace:
+        options.trace.write_text("".join(f"{json.dumps(one)}\n" for one in sorted(seen.trace)))
     print(json.dumps(facts) if options.json else table(facts))
     if not facts["kills"]:
         sys.exit("Nothing was killed: no deployment named by --kill had a replica to spare.")

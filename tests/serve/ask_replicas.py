@@ -3,26 +3,31 @@
 python ask_replicas.py APPLICATION:DEPLOYMENT:REPLICAS ...
 """
 
+import asyncio
 import json
 import sys
-import time
 
 import ray
 from ray import serve
 
 
-def ask(application: str, deployment: str, replicas: int) -> list[dict[str, object]]:
+async def ask(application: str, deployment: str, replicas: int) -> list[dict[str, object]]:
     """What each of the replicas says of itself; the router picks one by chance, so until all have spoken."""
     handle = serve.get_deployment_handle(deployment, application)
     said: dict[int, dict[str, object]] = {}
-    deadline = time.monotonic() + 20
-    while len(said) < replicas and time.monotonic() < deadline:
-        about = handle.remote().result(timeout_s=10)
-        said[about["pid"]] = about
+    async with asyncio.timeout(20):
+        while len(said) < replicas:
+            about = await handle.remote()
+            said[about["pid"]] = about
     return list(said.values())
+
+
+async def main() -> None:
+    targets = [argument.split(":") for argument in sys.argv[1:]]
+    said = {f"{a}:{d}": await ask(a, d, int(number)) for a, d, number in targets}
+    print(json.dumps(said))  # noqa: T201
 
 
 if __name__ == "__main__":
     ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
-    targets = [argument.split(":") for argument in sys.argv[1:]]
-    print(json.dumps({f"{a}:{d}": ask(a, d, int(number)) for a, d, number in targets}))  # noqa: T201
+    asyncio.run(main())

@@ -14,8 +14,6 @@ import pytest
 from tests.conftest import ROOT
 from tests.serve.service import Service, wait_for
 
-pytestmark = pytest.mark.serve
-
 DEADLINE_S = 2.0
 log = logging.getLogger(__name__)
 
@@ -24,7 +22,7 @@ def kill_replicas(service: Service, *options: str) -> dict[str, Any]:
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "benchmarks" / "kill_replicas.py"), "--json"),
-            *("--url", service.url, *options),
+            *("--url", service.url, "--trace", str(service.home / "trace.jsonl"), *options),
         ],
         capture_output=True,
         text=True,
@@ -37,6 +35,7 @@ def kill_replicas(service: Service, *options: str) -> dict[str, Any]:
     return facts
 
 
+@pytest.mark.serve
 def test_with_another_replica_nobody_notices(service: Service) -> None:
     """Model and preprocess replicas killed in turn at 50 requests/s: every request is answered with 200."""
     application = service.applications["pair", "only"]
@@ -52,17 +51,20 @@ def test_with_another_replica_nobody_notices(service: Service) -> None:
     assert facts["worst_ms"] < DEADLINE_S * 1000
 
 
-@pytest.mark.parametrize("stage", ["Model", "Preprocess"])
-def test_without_another_nobody_waits_beyond_the_deadline(service: Service, stage: str) -> None:
+@pytest.mark.serve
+@pytest.mark.parametrize(("stage", "seconds"), [("Model", 14), ("Preprocess", 9)])
+def test_without_another_nobody_waits_beyond_the_deadline(
+    service: Service, stage: str, seconds: int
+) -> None:
     """The only replica killed: errors, but none later than the deadline and a second; then it heals by itself."""
     application = service.applications["solo", "only"]
     facts = kill_replicas(
         service,
-        *("--endpoint", "solo", "--rate", "50", "--seconds", "20", "--every", "2"),
+        *("--endpoint", "solo", "--rate", "50", "--seconds", str(seconds), "--every", "2"),
         *("--kill", f"{application}:{stage}", "--kills", "1", "--last"),
     )
     assert len(facts["kills"]) == 1
-    assert facts["sent"] == 1000
+    assert facts["sent"] == 50 * seconds
     assert facts["worst_ms"] < (DEADLINE_S + 1) * 1000
     assert set(facts["by_status"]) <= {"200", "429", "503", "504"}
     assert facts["failed"] > 0, "the kill was not felt, so that this showed nothing"
@@ -75,3 +77,17 @@ def test_without_another_nobody_waits_beyond_the_deadline(service: Service, stag
         f"{service.url}/api/v1/endpoints/solo/predict", json={"inputs": [[[0] * 8] * 8]}
     )
     assert answer.status_code == 200
+
+
+def test_it_kills_on_this_machine_only() -> None:
+    """A service elsewhere is refused before anything is sent or killed."""
+    script = str(ROOT / "benchmarks" / "kill_replicas.py")
+    done = subprocess.run(
+        [sys.executable, script, "--url", "http://192.0.2.1:8000"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--url must be on loopback" in done.stderr
