@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,6 +16,8 @@ import pytest
 from tests.conftest import ExampleRegistry
 from tests.serve import slow
 from tests.serve.service import CONFIG, Service
+
+logging.getLogger("tests.serve").setLevel(logging.INFO)  # figures, which `pytest -rA` shows
 
 
 def free_port() -> int:
