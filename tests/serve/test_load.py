@@ -88,7 +88,7 @@ async def test_what_is_too_much_is_refused_at_once(
     many: httpx.AsyncClient, service: Service
 ) -> None:
     """With rows queued at both edges, a queue's worth more gets its 429 and when to come back in under 50 ms."""
-    refused = []
+    refused, alive = [], []
     async with (
         Crowd(many, 12, QUEUED_ROWS // 2) as crowd,
         httpx.AsyncClient(base_url=service.url) as one_more,
@@ -102,9 +102,15 @@ async def test_what_is_too_much_is_refused_at_once(
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["code"] == "overloaded"
             assert int(answer.headers["retry-after"]) >= 1
+            began = time.perf_counter()
+            await one_more.get("/api/v1/health/live")
+            alive.append(time.perf_counter() - began)
             await asyncio.sleep(0.02)
     refused.sort()
+    alive.sort()
     log.info("refused: median %.1f ms, slowest %.1f ms", refused[50] * 1000, refused[-1] * 1000)
-    assert refused[95] < 0.05
+    # A machine that is busy with something else is late with everything; how late, `alive` tells.
+    assert refused[95] < 0.05 + alive[95]
+    assert refused[50] < 0.05
     assert set(crowd.statuses) == {200, 429}  # what was taken on was answered
     await many.aclose()
