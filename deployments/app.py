@@ -44,7 +44,6 @@ class Edge:
         self._endpoints = Endpoints(
             self._watch, functools.partial(Pipeline, tls=client_context(RayTls()))
         )
-        self._problem = ""
 
     def __serve_build_asgi_app__(self) -> Ingress:
         Front.ingress = Ingress(self._endpoints, title=self._title)
@@ -54,9 +53,8 @@ class Edge:
         """Serve another table. Never raises: a replica whose `reconfigure` raises is stopped by Serve."""
         try:
             self._endpoints.apply(read_table(user_config))
-            self._problem = ""
         except Exception as exc:  # noqa: BLE001 - whatever it is, an edge that still answers is worth more
-            self._problem = str(exc)
+            self._endpoints.refused = str(exc)
             log.error("kept the last good table: %s", exc)  # noqa: TRY400 - a mistake in a file, not a bug
 
     async def __del__(self) -> None:

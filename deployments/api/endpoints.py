@@ -101,6 +101,8 @@ class Endpoints:
         self._pipelines: dict[str, tuple[VariantRoute, Pipeline]] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self.table = Table({})
+        self.refused = ""
+        """Why the last table that was to be served was not, if so; the one before it goes on."""
 
     def get(self, name: str) -> Endpoint:
         """The endpoint of a name.
@@ -139,6 +141,7 @@ class Endpoints:
             name: Endpoint(name, route, pipelines) for name, route in table.endpoints.items()
         }
         self.table = table
+        self.refused = ""
         for application in self._pipelines.keys() - wanted.keys():
             self._release(application)
 

@@ -154,6 +154,11 @@ class Up:
 
     def _announce(self, config: Json, seconds: float) -> None:
         url = f"http://127.0.0.1:{self._port}"
+        self._progress.say(
+            f"Ready in {seconds:.1f} s: {url} (documentation at {url}/docs)",
+            url=url,
+            seconds=round(seconds, 2),
+        )
         found = _example(config)
         if found is not None:
             name, body = found

@@ -134,6 +134,7 @@ def _deployment(name: str, resources: Resources, scaling: Scaling, endpoint: End
         # Serve's default stops old replicas before new ones start.
         "max_surge_percent": 100,
         "graceful_shutdown_timeout_s": endpoint.deadline + DRAIN_MARGIN_S,
+        "graceful_shutdown_wait_loop_s": 0.5,
         "health_check_period_s": 5.0,
         "health_check_timeout_s": 5.0,
         "autoscaling_config": {

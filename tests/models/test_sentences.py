@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from deployments.inference.loaders import load
+from deployments.inference.stages.pooled import Pooled
+from deployments.inference.stages.text import Text
 from deployments.registry.client import Registry
 from tests.conftest import ROOT, run_script
 
@@ -38,22 +40,12 @@ def artifact(tmp_path_factory):
 
 
 def embed(folder, sentences):
-    """The served model between the simplest stages that could stand around it."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "extra_files" / "tokenizer.json"))
-    encoded = tokenizer.encode_batch(sentences)
-    model = load(folder, device="cpu", threads=1)
-    result = model(
-        {
-            "input_ids": np.array([e.ids for e in encoded], dtype=np.int64),
-            "attention_mask": np.array([e.attention_mask for e in encoded], dtype=np.int64),
-        }
-    )
+    """All three stages, as a replica of the version runs them."""
+    texts = np.array(sentences, dtype=object)
+    tokens = Text({}, folder)({"text": texts})
+    result = load(folder, device="cpu", threads=1)(tokens)
     assert list(result) == ["token_embeddings", "attention_mask"]
-    mask = result["attention_mask"][..., None]
-    pooled = (result["token_embeddings"] * mask).sum(axis=1) / mask.sum(axis=1)
-    return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    return Pooled({}, None)(result)["embedding"]
 
 
 @needs_weights

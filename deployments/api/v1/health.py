@@ -7,7 +7,7 @@ variant with traffic can answer: send no traffic while it is not 200.
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from deployments.api.endpoints import Endpoints
 
@@ -23,6 +23,7 @@ class Ready(BaseModel):
 
     status: str
     missing: list[str] = []
+    refused: str = Field(default="", description="Why the last configuration is not the one served")
 
 
 def router(endpoints: Endpoints) -> APIRouter:
@@ -40,7 +41,7 @@ def router(endpoints: Endpoints) -> APIRouter:
         missing = endpoints.missing() if endpoints.configured else ["no configuration yet"]
         if missing:
             response.status_code = 503
-            return Ready(status="not ready", missing=missing)
-        return Ready(status="ready")
+            return Ready(status="not ready", missing=missing, refused=endpoints.refused)
+        return Ready(status="ready", refused=endpoints.refused)
 
     return routes
