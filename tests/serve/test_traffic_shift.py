@@ -113,5 +113,6 @@ async def test_an_edge_survives_broken_tables(client: httpx.AsyncClient, service
         await deploy(service, service.rendered)
 
     assert ready.status_code == 200
+    assert "data type 'nonsense' not understood" in ready.json()["refused"]
     assert {(status, name) for _, status, name in seen} == {(200, "champion")}
     assert {process.pid for process in service.replicas("edge", "Edge")} == edges
