@@ -1,7 +1,8 @@
 """Starts Ray's HAProxy with a configuration that is closed where Ray's template is open.
 
 Ray's template binds the statistics page and the metrics on all interfaces, makes the admin socket writable by
-every user of the machine, and sets no time limit for a request's head; none of these is an option of Ray's.
+every user of the machine, sets no time limit for a request's head and splices requests, which hides clients that
+have gone; none of these is an option of Ray's.
 `RAY_SERVE_HAPROXY_BINARY_PATH` is one, so this launcher takes the binary's place: it rewrites the file that it
 is pointed to and becomes the real binary. The alternatives were a patched template inside Ray's process, which
 every process that starts HAProxy would have to import, or a firewall, which a laptop does not have.
@@ -20,6 +21,7 @@ from pathlib import Path
 
 HEAD_TIMEOUT_S = 10
 _PR_SET_PDEATHSIG = 1
+_SPLICE_REQUEST = re.compile(r"(?m)^\s*option splice-request\n")
 _OPEN_BIND = re.compile(r"(?m)^(\s*bind\s+)\*?:(\d+)")
 
 
@@ -39,12 +41,16 @@ def _close_section(section: str) -> str:
         return _OPEN_BIND.sub(r"\g<1>127.0.0.1:\2", section)
     if name == "global":
         return section.replace(" mode 666 level admin", " mode 600 level admin")
-    if name == "defaults" and "timeout http-request" not in section:
-        # From the first byte to the end of the headers: a client that drips them holds a connection for no
-        # longer. The body's time is the edge's business.
-        return section.replace(
-            "mode http\n", f"mode http\n    timeout http-request {HEAD_TIMEOUT_S}s\n", 1
-        )
+    if name == "defaults":
+        # With it HAProxy 3 mostly does not notice that a client has gone, `option abortonclose` or not, and the
+        # model works on for nobody. It saves copies of large uploads only; ours end at the edge's limit.
+        section = _SPLICE_REQUEST.sub("", section)
+        if "timeout http-request" not in section:
+            # From the first byte to the end of the headers: a client that drips them holds a connection for no
+            # longer. The body's time is the edge's business.
+            return section.replace(
+                "mode http\n", f"mode http\n    timeout http-request {HEAD_TIMEOUT_S}s\n", 1
+            )
     return section
 
 

@@ -61,6 +61,8 @@ RAYS = """global
 defaults
     mode http
     option httplog
+    option abortonclose
+    option splice-request
 frontend prometheus
     bind :9101
     mode http
@@ -72,13 +74,16 @@ listen stats
 
 
 def test_the_configuration_is_closed_where_ray_leaves_it_open() -> None:
-    """Statistics and metrics on loopback, the admin socket the user's, a limit for request heads; the door as is."""
+    """Statistics and metrics on loopback, the admin socket the user's, a limit for request heads, no splicing; the door
+    as is."""
     closed = haproxy.close(RAYS)
     assert "  bind 127.0.0.1:8404\n" in closed
     assert "    bind 127.0.0.1:9101\n" in closed
     assert "    bind *:8000\n" in closed
     assert "mode 600 level admin" in closed
     assert closed.count("timeout http-request 10s") == 1
+    assert "option splice-request" not in closed
+    assert "    option abortonclose\n" in closed
     assert haproxy.close(closed) == closed
 
 
@@ -90,6 +95,8 @@ def test_the_pinned_ray_still_writes_what_is_closed() -> None:
         "bind :{{ config.metrics_port }}",
         "bind *:{{ config.stats_port }}",
         "mode 666 level admin",
+        "option abortonclose\n",
+        "option splice-request\n",
     ):
         assert line in haproxy_templates.HAPROXY_CONFIG_TEMPLATE
 

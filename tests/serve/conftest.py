@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tracking_uri(
     example_registry: ExampleRegistry, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
@@ -38,9 +38,12 @@ def tracking_uri(
     return uri
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def service(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that is ready; some 40 seconds on two cores."""
+    """A service that is ready; a minute on two cores.
+
+    It lasts to the end of the session, so whatever starts a Ray of its own must come before: tests/cluster does.
+    """
     service = Service(CONFIG, free_port(), tmp_path_factory.mktemp("home"), tracking_uri)
     try:
         service.wait_until_ready(160)
@@ -57,7 +60,7 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def images(script: Callable[[str], ModuleType]) -> tuple[list[Any], np.ndarray[Any, Any]]:
     """The 360 test images as a client posts them, and what they show."""
     split = script("digits").load_split()

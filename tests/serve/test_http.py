@@ -175,4 +175,5 @@ async def test_what_nobody_waits_for_any_more_is_dropped(client: httpx.AsyncClie
 
     assert sum(gone) >= 8
     assert answer.status_code == 200
-    assert time.perf_counter() - began < 0.9
+    # All of it would take 1.1 s; what had been sent on to the replica by then takes 0.3 s.
+    assert time.perf_counter() - began < 0.7
