@@ -74,8 +74,7 @@ listen stats
 
 
 def test_the_configuration_is_closed_where_ray_leaves_it_open() -> None:
-    """Statistics and metrics on loopback, the admin socket the user's, a limit for request heads, no splicing; the door
-    as is."""
+    """Statistics, metrics and admin socket are for this machine's user, heads have a limit; the door stays."""
     closed = haproxy.close(RAYS)
     assert "  bind 127.0.0.1:8404\n" in closed
     assert "    bind 127.0.0.1:9101\n" in closed
