@@ -23,7 +23,7 @@ import machine
 import processes
 import report
 import traffic
-from environments import ROOT, Environment, NotInstallableError
+from environments import ROOT, NotInstallableError
 from results import Results
 from rich.console import Console
 from servers import ALL, OURS, Ours, Peer
@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
         default=8,
         help="of each measurement; three times as many for sentences",
     )
-    parser.add_argument("--warmup", type=int, default=4, help="seconds before the first")
+    parser.add_argument("--warmup", type=int, default=3, help="seconds before each")
     parser.add_argument("--rounds", type=int, default=1, help="how often the whole is repeated")
     parser.add_argument("--port", type=int, default=PORT, help="and the two after it")
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
@@ -78,7 +78,7 @@ def build(servers: list[Ours | Peer], results: Results, console: Console) -> lis
     for server in dict.fromkeys(servers):
         try:
             if isinstance(server, Peer):
-                Environment(server.name).build(lambda text: console.print(f"[dim]{text}[/]"))
+                server.home.build(lambda text: console.print(f"[dim]{text}[/]"))
             results.versions[server.name] = server.versions()
             there.append(server)
         except NotInstallableError as reason:

@@ -64,6 +64,9 @@ class Peer:
     protocol: Protocol = INPUTS
     paths: dict[str, str] = field(default_factory=dict)
     default_path: str = "/predict"
+    folder: str = ""
+    """Under peers/, where it is not its name: two forms of one server share their code and environment."""
+    workers: int = 1
     ready_line: str | None = None
 
     def serves(self, model: str) -> bool:
@@ -72,11 +75,15 @@ class Peer:
     def path(self, model: str) -> str:
         return self.paths.get(model, self.default_path)
 
+    @property
+    def home(self) -> Environment:
+        return Environment(self.folder or self.name)
+
     def prepare(self, model: str) -> None:
         """Nothing beyond its environment, which the caller builds before the first measurement."""
 
     def command(self, model: str, port: int) -> list[str]:
-        return [str(Environment(self.name).python), str(PEERS / self.name / "server.py")]
+        return [str(self.home.python), str(PEERS / self.home.name / "server.py")]
 
     def environment(self, model: str, artifact: Path, port: int) -> dict[str, str]:
         """What its server.py reads, and the environment's programs first on the path, as if activated."""
@@ -85,12 +92,13 @@ class Peer:
             "BENCH_ARTIFACT": str(artifact),
             "BENCH_THREADS": str(TORCH_THREADS[model]),
             "BENCH_PORT": str(port),
+            "BENCH_WORKERS": str(self.workers),
             "PYTHONPATH": str(ROOT / "benchmarks"),
-            "PATH": f"{Environment(self.name).python.parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{self.home.python.parent}:/usr/local/bin:/usr/bin:/bin",
         }
 
     def versions(self) -> dict[str, str]:
-        return Environment(self.name).versions(*self.packages)
+        return self.home.versions(*self.packages)
 
 
 class _Main(Environment):
@@ -109,6 +117,13 @@ OURS = (SEPARATE, TOGETHER)
 PEERS_MEASURED = (
     Peer("ray_chain", ("ray",)),
     Peer("fastapi", ("fastapi",), paths={"digits": "/digits", "sentences": "/sentences"}),
+    Peer(
+        "fastapi_2",
+        ("fastapi",),
+        paths={"digits": "/digits", "sentences": "/sentences"},
+        folder="fastapi",
+        workers=2,
+    ),
     Peer("mosec", ("mosec",), default_path="/inference"),
     Peer("mlserver", ("mlserver",), OPEN_INFERENCE, default_path="/v2/models/bench/infer"),
     Peer("litserve", ("litserve",)),
@@ -119,6 +134,7 @@ ALL = (*OURS, *PEERS_MEASURED)
 LABELS = {
     "ray_chain": "Ray Serve chain, defaults",
     "fastapi": "FastAPI + uvicorn in process",
+    "fastapi_2": "FastAPI + uvicorn, 2 workers",
     "mosec": "mosec",
     "mlserver": "MLServer",
     "litserve": "LitServe",

@@ -89,9 +89,11 @@ class Turn:
             self._console.print(
                 f"[bold]{server.name}[/], {self._model}: ready in {took:.1f} s, answers are right"
             )
-            load.run(url, Path(file.name), max(self._asked.connections), self._asked.warmup)
             seconds = self._asked.seconds * LONGER.get(self._model, 1)
             for connections in self._asked.connections:
+                # Warmed as it is measured: batchers that learn would otherwise make a lone request wait for
+                # company that only the load before it had.
+                load.run(url, Path(file.name), connections, self._asked.warmup)
                 self._drain(server, bodies[0])
                 disturbed = machine.Disturbance()
                 found = load.run(url, Path(file.name), connections, seconds)

@@ -1,4 +1,8 @@
-"""LitServe with its four hooks, batching on, one inference worker and one API server process."""
+"""LitServe with its four hooks, batching on, one inference worker and one API server process.
+
+``fast_queue`` moves requests between the two over ZeroMQ instead of a multiprocessing queue: documented, off by
+default, and quicker here at 1 and at 64 connections. A second API server process added nothing.
+"""
 
 import os
 from typing import Any
@@ -36,7 +40,7 @@ class Api(ls.LitAPI):
 
 if __name__ == "__main__":
     api = Api(max_batch_size=MAX_BATCH, batch_timeout=MAX_WAIT_S)
-    server = ls.LitServer(api, accelerator="cpu", workers_per_device=1)
+    server = ls.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(
         host="127.0.0.1",
         port=shared.port(),

@@ -1,7 +1,7 @@
 """``mlflow models serve`` of a Python model around the same pipeline.
 
-Saves the model first (as code, which is MLflow's documented way), then becomes the server. One uvicorn
-worker: a second one shares the two cores with the load generator and measured no more.
+Saves the model first (as code, which is MLflow's documented way), then becomes the server. Its defaults: one
+uvicorn worker. Two answered no more under load here, and made a lone request wait 44 ms instead of 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MLServer with a custom runtime, adaptive batching on, spoken to in its native protocol (OIP v2 as JSON).
 
-``parallel_workers`` is 0: on two cores its pool of inference processes costs more per request than it
-gains (one worker: 0.9 x the requests/s), so this is its fastest form here. Adaptive batching waits at most ``max_batch_time`` for
+``parallel_workers`` is 0: its pool of inference processes, one hop away, was slower on two cores at 1 and at 64
+connections. Adaptive batching waits at most ``max_batch_time`` for
 ``max_batch_size`` requests. gRPC and metrics stay on but are not used: MLServer cannot be told to leave
 gRPC out. Debug mode, which its default settings turn on, is off.
 """

@@ -4,7 +4,7 @@ As Ray's documentation teaches model composition: one deployment per stage, each
 ingress. No HAProxy, no throughput mode, no flag is set. The two settings that differ from "nothing at all"
 are needed to run it at all on a small machine: more logical CPUs than there are cores, because each of the
 four deployments claims one by default and would otherwise wait for ever, and ``max_ongoing_requests``,
-whose default of 5 would leave most of 64 connections queued outside.
+whose default of 5 would leave most of 64 connections queued outside (measured: 7 requests/s, instead of 66).
 """
 
 from typing import Any
