@@ -31,12 +31,20 @@ class ModelArgs(Strict):
     version: str
 
 
+class BucketArgs(Strict):
+    """Rows of like length run together, `rows` at a time; `mask` is the tensor whose row sums are the lengths."""
+
+    mask: str = "attention_mask"
+    rows: int = Field(default=8, ge=1)
+
+
 class VersionArgs(Strict):
     """One model version as it is to run.
 
     Attributes:
         device: ``auto`` is the GPU that the replica was assigned, and the CPU if it was assigned none.
         max_rows: The most rows in a batch.
+        buckets: How rows of different lengths are kept apart, for models that take padded sequences.
     """
 
     model: ModelArgs
@@ -45,6 +53,7 @@ class VersionArgs(Strict):
     placement: Literal["separate", "together"] = "separate"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_rows: int = Field(default=64, ge=1)
+    buckets: BucketArgs | None = None
 
 
 class EdgeArgs(Strict):

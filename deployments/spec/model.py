@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from deployments.inference.stages import BUILT_IN
-from deployments.spec.args import StageArgs, Strict
+from deployments.spec.args import BucketArgs, StageArgs, Strict
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -136,6 +136,9 @@ class Batching(Strict):
     max_in_flight: PositiveInt = Field(default=2, description="Batches per replica and edge")
     max_queued_rows: PositiveInt = Field(
         default=4096, description="Rows an edge lets wait; then 429"
+    )
+    buckets: BucketArgs | None = Field(
+        default=None, description="For padded sequences: rows of like length run together"
     )
 
 

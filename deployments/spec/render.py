@@ -90,6 +90,7 @@ def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -
         placement=stages.placement,
         device=variant.device,
         max_rows=endpoint.batching.max_rows,
+        buckets=endpoint.batching.buckets,
     )
 
 

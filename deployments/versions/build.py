@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
 from deployments.inference.loaders import load
 from deployments.inference.stages import Stage, stage_type
@@ -57,7 +58,10 @@ def _model(
 ) -> Stage:
     device = choose_device(gpus, args.device, _cuda_available)
     folder = fetch(args.model.name, args.model.version)
-    return load(folder, device=device, threads=max(1, round(cpus)))
+    model = load(folder, device=device, threads=max(1, round(cpus)))
+    if args.buckets is None:
+        return model
+    return LengthBuckets(model, mask=args.buckets.mask, rows=args.buckets.rows)
 
 
 def _cuda_available() -> bool:
