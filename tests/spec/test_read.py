@@ -178,4 +178,6 @@ def test_what_is_no_duration(written: object) -> None:
 
 def test_the_good_file_is_good() -> None:
     """The parametrised mistakes above are mistakes only if the rest of the file has none."""
-    Spec.model_validate(yaml.safe_load(GOOD))
+    spec = Spec.model_validate(yaml.safe_load(GOOD))
+
+    assert list(spec.endpoints) == ["digits"]
