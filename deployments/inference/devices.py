@@ -24,7 +24,7 @@ def choose_device(
 
     Raises:
         DeviceError: A GPU was promised or insisted on, and there is none. Serving from the CPU without a
-            word would hide the fault behind a latency fifty times as high.
+            word would hide the fault behind a high latency.
     """
     if configured not in CHOICES:
         raise DeviceError(f"`device: {configured}` is unknown: write auto, cpu or cuda.")

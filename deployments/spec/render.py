@@ -210,7 +210,7 @@ def _edge(spec: Spec, table: Table) -> Json:
         "name": EDGE_APPLICATION,
         "route_prefix": "/",
         "import_path": "deployments.app:edge",
-        # Serve's access log costs an edge a third of its time; what a request did is in its answer's headers.
+        # Serve's access log was a large part of an edge's time in a profile; what a request did is in its answer's headers.
         "logging_config": {"enable_access_log": False},
         "args": EdgeArgs(title=spec.edge.title).model_dump(mode="json"),
         "deployments": [

@@ -2,6 +2,6 @@
 
 A Serve handle call costs both processes 1 to 2 ms: it pickles request metadata, runs a routing task and a
 gRPC call. Serve decides *which* replicas run (it publishes their addresses, see ``cluster.discovery``);
-the batches themselves go straight to them over this transport, at a tenth of the cost, and a lost replica is
+the batches themselves go straight to them over this transport, without any of that, and a lost replica is
 seen the moment its socket closes. Frames hold no pickles: whoever reaches the port can send numbers, not code.
 """
