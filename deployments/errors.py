@@ -18,9 +18,14 @@ logged whole and answered blandly as ``internal``. Nothing below ``api`` knows w
      │   └─ ReplicaLost               503 replica_lost         lost with its replica, twice
      ├─ DeadlineExceeded              504 deadline_exceeded
      ├─ ModelFailed                   500 model_failed         the model raised on this request's rows
-     │   └─ ModelOutputInvalid        500 model_output_invalid it answered NaN, infinity or the wrong shape
+     │   ├─ ModelOutputInvalid        500 model_output_invalid it answered NaN, infinity or the wrong shape
+     │   └─ ModelOutOfMemory          500 model_out_of_memory  not even half of the batch fitted
      ├─ SetupError                    what an operator sees: a flag, a file, a port, a model version
-     │   ├─ RegistryError             the registry, a name in it, or an artifact
+     │   ├─ RegistryError             the registry, or a name in it
+     │   ├─ ArtifactError             a model version's files
+     │   │   ├─ StoreError            where they are stored: away, refused, too slow, too large
+     │   │   └─ DigestMismatch        they are not what was registered
+     │   ├─ LoadError                 they are, but no model can be made of them
      │   ├─ SpecError                 a configuration file
      │   └─ DeviceError               a GPU was promised that is not there
      └─ Internal                      500 internal             a bug of ours
@@ -141,6 +146,12 @@ class ModelOutputInvalid(ModelFailed):
     status, code = 500, "model_output_invalid"
 
 
+class ModelOutOfMemory(ModelFailed):
+    """The device's memory did not suffice for the batch, nor for its halves."""
+
+    status, code = 500, "model_out_of_memory"
+
+
 class SetupError(PenstockError):
     """What stands in the way of starting: told to an operator in one line, never to a client."""
 
@@ -148,9 +159,33 @@ class SetupError(PenstockError):
 
 
 class RegistryError(SetupError):
-    """The model registry, a name in it, or an artifact of it."""
+    """The model registry, or a name in it."""
 
     code = "registry"
+
+
+class ArtifactError(SetupError):
+    """The files of a model version."""
+
+    code = "artifact"
+
+
+class StoreError(ArtifactError):
+    """Where artifacts are stored: out of reach, refusing, too slow, or holding what cannot be taken."""
+
+    code = "store"
+
+
+class DigestMismatch(ArtifactError):
+    """Files are not those that were registered: none of them may be read by a deserialiser."""
+
+    code = "digest_mismatch"
+
+
+class LoadError(SetupError):
+    """The files are the right ones, but no model that can be served comes of them."""
+
+    code = "load"
 
 
 class SpecError(SetupError):

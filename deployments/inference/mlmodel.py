@@ -41,11 +41,22 @@ Spec = TensorSpec | ColumnSpec
 
 
 @dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """A parameter of a request: its MLflow type, its default, and -1 for each axis that it has (none: a scalar)."""
+
+    name: str
+    type: str
+    default: Any
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """What a model takes and gives, in the order of its arguments and results."""
 
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
+    params: tuple[ParamSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,17 @@ Tensors = dict[str, Array]
 Layout = tuple[tuple[str, str, tuple[int, ...]], ...]
 """What two batches must share to be joined: for each tensor its name, dtype and shape of one row."""
 
+PARAMS = "?params"
+"""The name of a tensor beside the inputs: one str per row, the request's parameters as sorted JSON.
+
+It is there only where a request of the batch gave any. Stages do not see it, the model does.
+"""
+MISSING_SUFFIX = "?missing"
+"""What follows a column's name in the bool tensor that says which rows lack this optional column.
+
+It is there only where one does; what stands in the column itself at such a row means nothing.
+"""
+
 
 def rows_of(tensors: Tensors) -> int:
     """The number of rows, which all tensors share; 0 for no tensors."""

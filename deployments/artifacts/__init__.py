@@ -1,0 +1,1 @@
+"""The files of a model version: what they should be, where they are stored, and the copy on this node."""
