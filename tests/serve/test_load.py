@@ -32,6 +32,7 @@ class Crowd:
         self._size = size
         self._body = body(rows)
         self.statuses: Counter[int] = Counter()
+        self.refusals: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._one()) for _ in range(self._size)]
@@ -47,6 +48,7 @@ class Crowd:
             answer = await self._client.post(SLOW, json=self._body)
             self.statuses[answer.status_code] += 1
             if answer.status_code != 200:
+                self.refusals.add(answer.text)
                 await asyncio.sleep(0.1)
 
 
@@ -79,7 +81,7 @@ async def test_a_load_step_scales_up_and_down_again(
         down = await asyncio.to_thread(wait_for, lambda: models(1), 30)
     assert down, "it did not scale down"
     log.info("down %.1f s after up; %.0f rows/s with two", time.monotonic() - began, rate)
-    assert set(crowd.statuses) == set(trickle.statuses) == {200}
+    assert not crowd.refusals | trickle.refusals, (crowd.statuses, trickle.statuses)
     assert rate > 50  # one replica does 40 at most
     await many.aclose()
 
