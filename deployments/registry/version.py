@@ -18,6 +18,9 @@ class ModelVersion:
         source: The URI or path of its artifact folder, where `MLmodel` lies.
         flavors: The names of the ways in which it can be loaded, sorted.
         signature: What it takes and gives; None when none was logged.
+        digest: What its files must be, ``sha256:`` and 64 hex digits, as its tag says; None when nobody pinned it.
+        manifest: The text of the manifest that the digest is of, where it is known.
+        registered: Whether a registry numbers it; else it is only known by where its files are.
     """
 
     name: str
@@ -26,6 +29,9 @@ class ModelVersion:
     flavors: tuple[str, ...] = ()
     signature: Signature | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    digest: str | None = None
+    manifest: str | None = None
+    registered: bool = True
 
 
 def local_path(source: str) -> Path | None:
