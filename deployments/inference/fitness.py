@@ -76,4 +76,4 @@ class Fitness:
             what = (
                 "the device is broken" if isinstance(fault, DeviceBroken) else "self-check failed"
             )
-            self._on_broken(f"{what}: {fault}")
+            self._on_broken(f"{what}: {fault or exc}")

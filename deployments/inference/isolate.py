@@ -71,33 +71,41 @@ def _run(
     """`whole` is False once the batch was halved because memory ran out."""
     rows = rows_of(tensors)
     answer = _attempt(stage, tensors)
-    if isinstance(answer, DeviceBroken):
-        raise answer
-    if isinstance(answer, OutOfMemory):
-        return _smaller(name, stage, tensors, offset, answer, whole=whole)
     if isinstance(answer, BadRows):
         return _without(name, stage, tensors, offset, answer, whole=whole)
+    if isinstance(answer, OutOfMemory):
+        return _smaller(name, stage, tensors, offset, answer, whole=whole)
+    wrong = isinstance(answer, Exception) or _wrong_rows(answer, rows)
+    if wrong and rows > 1:
+        return _halve(name, stage, tensors, offset, whole=whole)
     if isinstance(answer, Exception):
-        if rows == 1:
-            log.error("stage %s raised on a row", name, exc_info=answer)
-            message = f"the {name} stage failed on this row ({type(answer).__name__})"
-            return [Outcome({}, [], [RowError(offset, ModelFailed.code, message)])]
-        return _halve(name, stage, tensors, offset, whole=whole)
-    if any(len(array) != rows for array in answer.values()) or not answer:
-        if rows == 1:
-            message = f"the {name} stage answered the wrong number of rows"
-            log.error("%s: %s for 1", message, {k: len(v) for k, v in answer.items()})
-            return [Outcome({}, [], [RowError(offset, ModelOutputInvalid.code, message)])]
-        return _halve(name, stage, tensors, offset, whole=whole)
+        log.error("stage %s raised on a row", name, exc_info=answer)
+        message = f"the {name} stage failed on this row ({type(answer).__name__})"
+        return [Outcome({}, [], [RowError(offset, ModelFailed.code, message)])]
+    if wrong:
+        message = f"the {name} stage answered the wrong number of rows"
+        log.error("%s: %s for 1", message, {k: len(v) for k, v in answer.items()})
+        return [Outcome({}, [], [RowError(offset, ModelOutputInvalid.code, message)])]
     return [_finite(name, answer, offset)]
 
 
+def _wrong_rows(answer: Tensors, rows: int) -> bool:
+    return not answer or any(len(array) != rows for array in answer.values())
+
+
 def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
-    """The answer or what was raised, as a value: halving within an `except` would chain every exception."""
+    """The answer or what was raised, as a value: halving within an `except` would chain every exception.
+
+    Raises:
+        DeviceBroken: Nothing that is done here would help.
+    """
     try:
         return stage(tensors)
     except Exception as exc:  # noqa: BLE001 - a stage may raise anything
-        return fault_of(exc)
+        fault = fault_of(exc)
+        if isinstance(fault, DeviceBroken):
+            raise fault from exc
+        return fault or exc
 
 
 def _halve(name: str, stage: Stage, tensors: Tensors, offset: int, *, whole: bool) -> list[Outcome]:

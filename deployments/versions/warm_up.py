@@ -76,14 +76,18 @@ def self_check(model: Stage, example: Tensors, signature: Signature | None) -> C
     return check
 
 
-def try_out(name: str, stage: Stage, tensors: Tensors, *, max_rows: int) -> None:
-    """Calls another stage with made-up rows; what comes of it does not matter, only that it was once called."""
-    for rows in sorted({1, max_rows}):
-        try:
-            stage(pick(tensors, [row % rows_of(tensors) for row in range(rows)]))
-        except Exception as exc:  # noqa: BLE001 - rows that nobody sent may be no good
-            log.info("stage %s was not warmed up: %s", name, _line(exc))
-            return
+def try_out(name: str, stage: Stage, answer: Tensors) -> None:
+    """Calls a postprocess stage with what the model answered, so that its first call is behind it.
+
+    Raises:
+        LoadError: It cannot take that.
+    """
+    try:
+        stage(answer)
+    except Exception as exc:
+        raise LoadError(
+            f"The {name} stage fails on what the model answers to its input example: {_line(exc)}"
+        ) from exc
 
 
 def what_is_wrong(
