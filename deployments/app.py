@@ -94,9 +94,10 @@ class StageReplica:
         self._about = {"stages": list(stages), "gpus": gpus, "pid": os.getpid()}
 
     def _give_up(self, reason: str) -> None:
-        """Ends the process. Serve replaces a replica that is gone at its next look; one that only says that it is
-        unwell is looked at three times, and then given time to finish what it cannot finish. The edges ask
-        another replica as soon as the connection closes.
+        """Ends the process, as nothing less gets a replica replaced at once.
+
+        One that only says that it is unwell is asked three times, and is then given time to finish what it
+        cannot finish. Once the connections close, the edges ask another replica.
         """
         log.critical("this replica cannot go on and ends: %s", reason)
         logging.shutdown()

@@ -101,7 +101,7 @@ def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
     """
     try:
         return stage(tensors)
-    except Exception as exc:  # noqa: BLE001 - a stage may raise anything
+    except Exception as exc:
         fault = fault_of(exc)
         if isinstance(fault, DeviceBroken):
             raise fault from exc
