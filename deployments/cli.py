@@ -56,8 +56,8 @@ def env(
     from deployments.cluster import flags
     from deployments.settings import Settings
 
-    registry = {"PENSTOCK_TRACKING_URI": Settings().tracking_uri}
-    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {}) | registry))
+    variables = flags.DATA_PLANE | (flags.LOCAL if local else {}) | Settings().for_workers()
+    typer.echo(flags.exports(variables))
 
 
 def main() -> None:

@@ -14,7 +14,11 @@ from deployments.spec.args import ModelArgs
 
 
 def model_args(
-    version: ModelVersion, trust: Literal["digest", "none"], pin: Literal["digest", "version"]
+    version: ModelVersion,
+    trust: Literal["digest", "none"],
+    pin: Literal["digest", "version"],
+    *,
+    production: bool,
 ) -> ModelArgs:
     """How a replica is told which files to load.
 
@@ -24,8 +28,14 @@ def model_args(
         pin: ``version`` leaves a registered version's digest to the registry's tag.
 
     Raises:
-        SpecError: Nobody has recorded what the files of this version are.
+        SpecError: Nobody has recorded what the files of this version are, or it does not matter and this is
+            production.
     """
+    if production and trust == "none":
+        raise SpecError(
+            f"`trust: none` is set for `{version.name}`, but this is production, where only files that somebody "
+            f"vouched for are loaded: run `penstock models pin {version.name}/{version.version}` and leave it out."
+        )
     source = None if version.registered else version.source
     if trust == "none":
         return ModelArgs(name=version.name, version=version.version, source=source, trust="none")

@@ -37,13 +37,20 @@ _STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postpro
 _TOGETHER = "Together"
 
 
-def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 8000) -> Json:
+def render(
+    spec: Spec,
+    resolve: Callable[[str], ModelVersion],
+    *,
+    port: int = 8000,
+    production: bool = False,
+) -> Json:
     """The document of `serve_config.yaml`.
 
     Args:
         spec: What was written.
         resolve: From a model URI to its version in the registry.
         port: Where HTTP is served.
+        production: Whether only models whose files are known may be served.
 
     Raises:
         SpecError: A stage is unknown or its parameters do not fit.
@@ -55,7 +62,7 @@ def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 80
         inputs: tuple[Input, ...] = ()
         for each, variant in endpoint.variants.items():
             version = resolve(variant.model)
-            args = _version_args(spec, endpoint, variant, version)
+            args = _version_args(spec, endpoint, variant, version, production=production)
             application = _application(endpoint, variant, args)
             _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
@@ -87,11 +94,11 @@ def stages_of(deployment: str) -> tuple[str, ...]:
 
 
 def _version_args(
-    spec: Spec, endpoint: Endpoint, variant: Variant, version: ModelVersion
+    spec: Spec, endpoint: Endpoint, variant: Variant, version: ModelVersion, *, production: bool
 ) -> VersionArgs:
     stages = endpoint.stages
     return VersionArgs(
-        model=model_args(version, variant.trust, spec.pin),
+        model=model_args(version, variant.trust, spec.pin, production=production),
         preprocess=StageArgs(use=stages.preprocess.use, params=stages.preprocess.params),
         postprocess=StageArgs(use=stages.postprocess.use, params=stages.postprocess.params),
         placement=stages.placement,
