@@ -26,6 +26,7 @@ def model_args(
         version: What the model's URI means now.
         trust: Whether its files must be known.
         pin: ``version`` leaves a registered version's digest to the registry's tag.
+        production: Whether files that nobody vouched for are out of the question.
 
     Raises:
         SpecError: Nobody has recorded what the files of this version are, or it does not matter and this is
