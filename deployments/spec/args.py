@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.spec.signature import DeclaredSignature
+
 
 class Strict(BaseModel):
     """Refuses keys that it does not know: Serve itself ignores them silently."""
@@ -18,7 +20,7 @@ class Strict(BaseModel):
 
 
 class StageArgs(Strict):
-    """A stage that ships with Penstock, and its parameters."""
+    """A stage and its parameters; for the forms of `use` see `inference.stages`."""
 
     use: str
     params: dict[str, Any] = {}
@@ -45,6 +47,7 @@ class VersionArgs(Strict):
         device: ``auto`` is the GPU that the replica was assigned, and the CPU if it was assigned none.
         max_rows: The most rows in a batch.
         buckets: How rows of different lengths are kept apart, for models that take padded sequences.
+        signature: Takes the place of the artifact's.
     """
 
     model: ModelArgs
@@ -54,6 +57,7 @@ class VersionArgs(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_rows: int = Field(default=64, ge=1)
     buckets: BucketArgs | None = None
+    signature: DeclaredSignature | None = None
 
 
 class EdgeArgs(Strict):

@@ -20,6 +20,7 @@ from pydantic import (
 
 from deployments.inference.stages import BUILT_IN
 from deployments.spec.args import BucketArgs, StageArgs, Strict
+from deployments.spec.signature import SignatureChoice
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -68,6 +69,7 @@ class Variant(Strict):
     model: str = Field(description="models:/name@alias, models:/name/7 or models:/name/latest")
     resources: Resources | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    signature: SignatureChoice = "required"
 
 
 class Traffic(Strict):
