@@ -95,7 +95,7 @@ def _filled(kind: str, values: list[Any]) -> Array:
 
 def _scalars(kind: str, values: Sequence[Any]) -> Array:
     dtype = np.dtype(SCALARS[kind])
-    if dtype == object:
+    if dtype.kind == "O":
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array
@@ -132,10 +132,11 @@ def plain(array: Array) -> list[Any]:
     elif array.dtype.kind == "f":
         flat = [float(str(value)) for value in array.reshape(-1)]
     else:
-        return array.tolist()  # type: ignore[no-any-return]
+        values: list[Any] = array.tolist()
+        return values
     shaped = np.empty(len(flat), dtype=object)
     shaped[:] = flat
-    return shaped.reshape(array.shape).tolist()  # type: ignore[no-any-return]
+    return shaped.reshape(array.shape).tolist()
 
 
 def _plain_object(value: Any) -> Any:

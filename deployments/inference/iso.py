@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +23,12 @@ _ISO = re.compile(
 _FIRST, _LAST = "1678-01-01", "2262-01-01"
 """Whole years that 64 bits of nanoseconds around 1970 can count."""
 _MAX_OFFSET_HOURS, _MAX_MINUTES = 24, 60
-_UNITS = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
+_UNITS: tuple[tuple[Literal["s", "ms", "us", "ns"], int], ...] = (
+    ("s", 10**9),
+    ("ms", 10**6),
+    ("us", 10**3),
+    ("ns", 1),
+)
 
 
 def parse(text: str) -> np.datetime64:
@@ -57,5 +63,6 @@ def texts(moments: Array) -> list[str | None]:
     missing = np.isnat(moments)
     counts = np.where(missing, np.datetime64(0, "ns"), moments.astype("M8[ns]")).view(np.int64)
     unit = next(unit for unit, size in _UNITS if not (counts % size).any())
-    written: Sequence[str] = np.datetime_as_string(counts.view("M8[ns]"), unit=unit).tolist()
+    rounded: np.ndarray[Any, np.dtype[np.datetime64]] = counts.view("M8[ns]")
+    written: Sequence[str] = np.datetime_as_string(rounded, unit=unit).tolist()
     return [None if gone else f"{text}Z" for gone, text in zip(missing, written, strict=True)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deployments.errors import InvalidInput, ModelFailed, ModelOutputInvalid
-from deployments.inference.stages import BadRows, Stage
+from deployments.inference.stages import Stage, bad_rows
 from deployments.inference.tensors import Array, Tensors, join, layout_of, pick, rows_of, take
 from deployments.inference.transport.frames import RowError
 
@@ -59,9 +59,9 @@ def run(name: str, stage: Stage, tensors: Tensors) -> Outcome:
 def _run(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outcome]:
     rows = rows_of(tensors)
     answer = _attempt(stage, tensors)
-    if isinstance(answer, BadRows):
-        return _without(name, stage, tensors, offset, answer)
     if isinstance(answer, Exception):
+        if (bad := bad_rows(answer, rows)) is not None:
+            return _without(name, stage, tensors, offset, bad)
         if rows == 1:
             log.error("stage %s raised on a row", name, exc_info=answer)
             message = f"the {name} stage failed on this row ({type(answer).__name__})"
@@ -93,13 +93,13 @@ def _halve(name: str, stage: Stage, tensors: Tensors, offset: int) -> list[Outco
     ]
 
 
-def _without(name: str, stage: Stage, tensors: Tensors, offset: int, bad: BadRows) -> list[Outcome]:
+def _without(
+    name: str, stage: Stage, tensors: Tensors, offset: int, bad: dict[int, str]
+) -> list[Outcome]:
     """The stage named the rows that it cannot take: run the others by themselves."""
-    errors = [
-        RowError(offset + row, InvalidInput.code, message) for row, message in bad.rows.items()
-    ]
-    rest = [row for row in range(rows_of(tensors)) if row not in bad.rows]
-    if not rest or not bad.rows:
+    errors = [RowError(offset + row, InvalidInput.code, message) for row, message in bad.items()]
+    rest = [row for row in range(rows_of(tensors)) if row not in bad]
+    if not rest:
         return [Outcome({}, [], errors)]
     found = _run(name, stage, pick(tensors, rest), 0)
     return [

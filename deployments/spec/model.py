@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from deployments.inference.stages import BUILT_IN
+from deployments.inference.stages.shipped import is_path
 from deployments.spec.args import BucketArgs, StageArgs, Strict
 from deployments.spec.signature import SignatureChoice
 
@@ -118,8 +119,11 @@ class Stage(StageArgs):
     @field_validator("use")
     @classmethod
     def _known(cls, use: str) -> str:
-        if use not in BUILT_IN:
-            raise ValueError(f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}")
+        if use not in BUILT_IN and not is_path(use):
+            raise ValueError(
+                f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}, "
+                "and package.module:Class or artifact:module:Class for your own"
+            )
         return use
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
 from deployments.inference.loaders import load
-from deployments.inference.stages import Stage, stage_type
+from deployments.inference.stages import Stage
+from deployments.inference.stages.build import build_stage
 from deployments.spec.args import StageArgs, VersionArgs
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,12 @@ def build_stages(
             given: StageArgs = getattr(args, name)
             if given.use == "none":
                 continue
-            kind = stage_type(given.use)
-            folder = fetch(args.model.name, args.model.version) if kind.needs_artifact else None
-            stage = kind(given.params, folder)
+            stage = build_stage(
+                name,
+                given.use,
+                given.params,
+                lambda: fetch(args.model.name, args.model.version),
+            )
         log.info("built stage %s in %.0f ms", name, (time.perf_counter() - begun) * 1000)
         built.append((name, stage))
     return built
