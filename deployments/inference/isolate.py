@@ -17,7 +17,7 @@ import numpy as np
 from deployments.errors import InvalidInput, ModelFailed, ModelOutOfMemory, ModelOutputInvalid
 from deployments.inference.devices import release_cached_memory
 from deployments.inference.faults import DeviceBroken, OutOfMemory, fault_of
-from deployments.inference.stages import BadRows, Stage
+from deployments.inference.stages import Stage, bad_rows
 from deployments.inference.tensors import Array, Tensors, join, layout_of, pick, rows_of, take
 from deployments.inference.transport.frames import RowError
 
@@ -71,8 +71,8 @@ def _run(
     """`whole` is False once the batch was halved because memory ran out."""
     rows = rows_of(tensors)
     answer = _attempt(stage, tensors)
-    if isinstance(answer, BadRows):
-        return _without(name, stage, tensors, offset, answer, whole=whole)
+    if isinstance(answer, Exception) and (bad := bad_rows(answer, rows)) is not None:
+        return _without(name, stage, tensors, offset, bad, whole=whole)
     if isinstance(answer, OutOfMemory):
         return _smaller(name, stage, tensors, offset, answer, whole=whole)
     wrong = isinstance(answer, Exception) or _wrong_rows(answer, rows)
@@ -132,14 +132,12 @@ def _smaller(
 
 
 def _without(
-    name: str, stage: Stage, tensors: Tensors, offset: int, bad: BadRows, *, whole: bool
+    name: str, stage: Stage, tensors: Tensors, offset: int, bad: dict[int, str], *, whole: bool
 ) -> list[Outcome]:
     """The stage named the rows that it cannot take: run the others by themselves."""
-    errors = [
-        RowError(offset + row, InvalidInput.code, message) for row, message in bad.rows.items()
-    ]
-    rest = [row for row in range(rows_of(tensors)) if row not in bad.rows]
-    if not rest or not bad.rows:
+    errors = [RowError(offset + row, InvalidInput.code, message) for row, message in bad.items()]
+    rest = [row for row in range(rows_of(tensors)) if row not in bad]
+    if not rest:
         return [Outcome({}, [], errors)]
     found = _run(name, stage, pick(tensors, rest), 0, whole=whole)
     return [

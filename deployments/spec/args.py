@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.inference.loaders.options import FLAVORS, Flavor, LoadOptions, Precision
+from deployments.spec.signature import DeclaredSignature
 
 
 class Strict(BaseModel):
@@ -20,7 +21,7 @@ class Strict(BaseModel):
 
 
 class StageArgs(Strict):
-    """A stage that ships with Penstock, and its parameters."""
+    """A stage and its parameters; for the forms of `use` see `inference.stages`."""
 
     use: str
     params: dict[str, Any] = {}
@@ -79,6 +80,7 @@ class VersionArgs(Strict):
         load_timeout: Seconds that fetching, loading and warming up may take.
         stuck_after: Seconds after which a batch that still runs is given up, and its replica with it.
         buckets: How rows of different lengths are kept apart, for models that take padded sequences.
+        signature: Takes the place of the artifact's.
     """
 
     model: ModelArgs
@@ -92,6 +94,7 @@ class VersionArgs(Strict):
     loader: LoaderArgs = LoaderArgs()
     load_timeout: float = Field(default=300.0, gt=0)
     stuck_after: float = Field(default=60.0, gt=0)
+    signature: DeclaredSignature | None = None
 
 
 class EdgeArgs(Strict):

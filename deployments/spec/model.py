@@ -20,7 +20,9 @@ from pydantic import (
 
 from deployments.inference.loaders.options import FLAVORS, Flavor
 from deployments.inference.stages import BUILT_IN
+from deployments.inference.stages.shipped import is_path
 from deployments.spec.args import BucketArgs, LoaderArgs, StageArgs, Strict
+from deployments.spec.signature import SignatureChoice
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -76,6 +78,7 @@ class Variant(Strict):
     loader: LoaderArgs | None = Field(default=None, description="The endpoint's, if not given")
     resources: Resources | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    signature: SignatureChoice = "required"
 
 
 class Traffic(Strict):
@@ -124,8 +127,11 @@ class Stage(StageArgs):
     @field_validator("use")
     @classmethod
     def _known(cls, use: str) -> str:
-        if use not in BUILT_IN:
-            raise ValueError(f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}")
+        if use not in BUILT_IN and not is_path(use):
+            raise ValueError(
+                f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}, "
+                "and package.module:Class or artifact:module:Class for your own"
+            )
         return use
 
 

@@ -13,9 +13,10 @@ from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
 from deployments.inference.example import example, made_up
 from deployments.inference.loaders import load
-from deployments.inference.stages import Stage, stage_type
+from deployments.inference.stages import Stage
+from deployments.inference.stages.build import build_stage
 from deployments.inference.tensors import Tensors, rows_of
-from deployments.spec.args import ModelArgs, StageArgs, VersionArgs
+from deployments.spec.args import ModelArgs, VersionArgs
 from deployments.versions.warm_up import self_check, try_out, warm_up, what_is_wrong
 
 log = logging.getLogger(__name__)
@@ -75,18 +76,12 @@ class Builder:
             elif (given := getattr(self._args, name)).use == "none":
                 continue
             else:
-                stage = self._stage(given)
-                if answer:  # a made-up one of it would prove nothing, but here is a real one
+                stage = build_stage(name, given.use, given.params, self._fetch)
+                if answer:  # made up, it would prove nothing; but here is a real one
                     try_out(name, stage, answer)
             log.info("built stage %s in %.0f ms", name, (time.perf_counter() - begun) * 1000)
             built.append((name, stage))
         return Built(built, check)
-
-    def _stage(self, given: StageArgs) -> Stage:
-        kind = stage_type(given.use)
-        folder = self._fetch() if kind.needs_artifact else None
-        stage: Stage = kind(given.params, folder)
-        return stage
 
     def _model(self) -> tuple[Stage, Callable[[], None] | None, Tensors]:
         args = self._args
@@ -97,6 +92,7 @@ class Builder:
             device=device,
             threads=self._threads,
             options=args.loader.options(args.flavors),
+            signature=args.signature.signature() if args.signature else None,
         )
         model: Stage = loaded
         if args.buckets is not None:

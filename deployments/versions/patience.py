@@ -25,6 +25,14 @@ async def within(seconds: float, model: ModelArgs, task: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
+    def settle(error: Exception | None, answer: T | None) -> None:
+        if future.done():  # given up
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(answer)  # type: ignore[arg-type]  # exactly one of the two is given
+
     def run() -> None:
         try:
             answer = task()
@@ -34,9 +42,9 @@ async def within(seconds: float, model: ModelArgs, task: Callable[[], T]) -> T:
                 if isinstance(exc, Exception)
                 else LoadError(f"The model ended the load: {exc!r}")
             )
-            loop.call_soon_threadsafe(lambda: future.done() or future.set_exception(error))
+            loop.call_soon_threadsafe(settle, error, None)
         else:
-            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(answer))
+            loop.call_soon_threadsafe(settle, None, answer)
 
     threading.Thread(target=run, name="load", daemon=True).start()
     try:

@@ -119,8 +119,8 @@ async def test_the_neighbours_of_a_bad_request_are_answered(edge) -> None:
 NUMBERS = {
     "an int8 of 128": ([{"x": [1, 2, 3], "n": 128}], "inputs[0].n"),
     "an int8 of 0.5": ([{"x": [1, 2, 3], "n": 0.5}], "inputs[0].n"),
-    "a key is missing": ([{"x": [1, 2, 3]}], "inputs[0]"),
-    "a key is unknown": ([{"x": [1, 2, 3], "n": 1, "m": 1}], "inputs[0]"),
+    "a key is missing": ([{"x": [1, 2, 3]}], "inputs[0].n"),
+    "a key is unknown": ([{"x": [1, 2, 3], "n": 1, "m": 1}], "inputs[0].m"),
     "a float32 of 1e39": ([{"x": [1, 2, 1e39], "n": 1}], "inputs[0].x"),
     "a short row": ([{"x": [1, 2, 3], "n": 1}, {"x": [1, 2], "n": 1}], "inputs[1].x"),
 }
