@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deployments.commands import config
+from deployments.commands.models.app import app as models
 from deployments.errors import PenstockError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 
 app.add_typer(config.app, name="config")
+app.add_typer(models, name="models")
 
 
 @app.callback()
