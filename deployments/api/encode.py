@@ -54,6 +54,8 @@ def _values(array: Array) -> Any:
     """A value for each row: plain where there is one a row, an array that orjson can read where there are more."""
     if array.dtype.kind == "M":
         return plain(array)
+    if not array.dtype.isnative:  # which orjson refuses
+        array = array.astype(array.dtype.newbyteorder("="))
     return array.tolist() if array.ndim == 1 or array.dtype.kind in "OSU" else array
 
 

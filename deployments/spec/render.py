@@ -10,17 +10,21 @@ from collections.abc import Callable, Mapping
 from itertools import chain, count
 from typing import Any
 
-import msgspec
-
-from deployments.errors import SpecError
-from deployments.inference.inputs import Input, TensorInput
-from deployments.inference.mlmodel import TensorSpec
-from deployments.inference.stages import stage_type
+from deployments.inference.inputs import Input, ParamInput
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
 from deployments.registry.version import ModelVersion
 from deployments.spec.args import EdgeArgs, StageArgs, VersionArgs
 from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
 from deployments.spec.pinning import model_args
+from deployments.spec.requests import (
+    Artifact,
+    Example,
+    Requests,
+    agreed,
+    example_of_model,
+    requests_of,
+    with_example,
+)
 
 Json = dict[str, Any]
 
@@ -43,6 +47,8 @@ def render(
     *,
     port: int = 8000,
     production: bool = False,
+    example_of: Example | None = None,
+    artifact_of: Artifact | None = None,
 ) -> Json:
     """The document of `serve_config.yaml`.
 
@@ -51,23 +57,31 @@ def render(
         resolve: From a model URI to its version in the registry.
         port: Where HTTP is served.
         production: Whether only models whose files are known may be served.
+        example_of: From a version to the row that its model was saved with, for the API document.
+        artifact_of: From a version to its files, verified; for preprocess stages that come with it.
 
     Raises:
-        SpecError: A stage is unknown or its parameters do not fit.
+        SpecError: A stage is unknown or its parameters do not fit; nothing says what requests for a model look
+            like; the variants of an endpoint take different ones.
     """
     applications: dict[str, Json] = {}
     routes: dict[str, EndpointRoute] = {}
     for name, endpoint in spec.endpoints.items():
         variants: dict[str, VariantRoute] = {}
-        inputs: tuple[Input, ...] = ()
+        asked: dict[str, Requests] = {}
+        versions = {each: resolve(variant.model) for each, variant in endpoint.variants.items()}
         for each, variant in endpoint.variants.items():
-            version = resolve(variant.model)
+            version = versions[each]
             args = _version_args(spec, endpoint, variant, version, production=production)
             application = _application(endpoint, variant, args)
             _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
-            inputs = inputs or _inputs(endpoint, version)
-        routes[name] = _route(name, endpoint, variants, inputs)
+            asked[each] = requests_of(endpoint.stages.preprocess, variant, version, artifact_of)
+        taken = agreed(name, asked)
+        first = next(iter(versions.values()))
+        row = example_of_model(endpoint, taken, first, example_of)
+        inputs = with_example(name, taken.inputs, row)
+        routes[name] = _route(name, endpoint, variants, inputs, taken.params)
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "127.0.0.1", "port": port},
@@ -109,6 +123,7 @@ def _version_args(
         loader=variant.loader or endpoint.loader,
         load_timeout=endpoint.load_timeout,
         stuck_after=max(STUCK_AFTER_AT_LEAST_S, STUCK_AFTER_DEADLINES * endpoint.deadline),
+        signature=None if isinstance(variant.signature, str) else variant.signature,
     )
 
 
@@ -194,37 +209,18 @@ def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json)
     )
 
 
-def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
-    stage = endpoint.stages.preprocess
-    kind = stage_type(stage.use)
-    if not hasattr(kind, "inputs"):
-        raise SpecError(
-            f"the {stage.use} stage is none for preprocessing: it reads a model's answer"
-        )
-    declared = version.signature.inputs if version.signature else ()
-    model = tuple(
-        TensorInput(each.name, each.dtype, tuple(each.shape))
-        for each in declared
-        if isinstance(each, TensorSpec)
-    )
-    try:
-        inputs: tuple[Input, ...] = kind.inputs(stage.params, model)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise SpecError(
-            f"the {stage.use} stage cannot be made of params {dict(stage.params)}: {exc!r}"
-        ) from None
-    return inputs
-
-
 def _route(
-    name: str, endpoint: Endpoint, variants: dict[str, VariantRoute], inputs: tuple[Input, ...]
+    name: str,
+    endpoint: Endpoint,
+    variants: dict[str, VariantRoute],
+    inputs: tuple[Input, ...],
+    params: tuple[ParamInput, ...],
 ) -> EndpointRoute:
-    if endpoint.example is not None and len(inputs) == 1:
-        inputs = (msgspec.structs.replace(inputs[0], example=endpoint.example),)
     return EndpointRoute(
         variants=variants,
         split={each: float(weight) for each, weight in endpoint.traffic.split.items()},
         inputs=inputs,
+        params=params,
         salt=endpoint.traffic.salt or name,
         unit=tuple(endpoint.traffic.unit),
         deadline_ms=round(endpoint.deadline * 1000),

@@ -14,7 +14,7 @@ import uvicorn
 from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress, OwnHeaders
 from deployments.inference.execution import Execution
-from deployments.inference.inputs import ImageInput, TensorInput, TextInput
+from deployments.inference.inputs import ColumnInput, ImageInput, TensorInput, TextInput
 from deployments.inference.replica import Replica
 from deployments.inference.stages.classes import Classes
 from deployments.inference.stages.images import Images
@@ -82,6 +82,22 @@ TABLE = Table(
             split={"only": 100.0},
             inputs=(TensorInput("x", "float64", (-1, -1)),),
             salt="loose",
+        ),
+        "table": EndpointRoute(
+            variants={"only": PLAIN},
+            split={"only": 100.0},
+            inputs=(
+                ColumnInput("sepal length (cm)", "double"),
+                ColumnInput("größe", "float"),
+                ColumnInput("class", "long"),
+                ColumnInput("a.b", "integer", required=False),
+                ColumnInput("yes?", "boolean"),
+                ColumnInput("note", "string", required=False),
+                ColumnInput("blob", "binary"),
+                ColumnInput("when", "datetime"),
+                ColumnInput("tags", "array(string)"),
+            ),
+            salt="table",
         ),
         "texts": EndpointRoute(
             variants={"only": PLAIN},

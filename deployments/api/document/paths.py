@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from deployments.api.document import fixed
+from deployments.api.document.examples import example_body
 from deployments.api.document.fixed import Json
 from deployments.api.document.schemas import body_schema
 from deployments.inference.table import EndpointRoute, Table

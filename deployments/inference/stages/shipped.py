@@ -55,10 +55,18 @@ def load(use: str, artifact: Path | None) -> Any:
             f"the stage {use} is not in the model version: it has no folder {CODE}/. "
             "Log the model with code_paths=[...]"
         )
+    # Compiled files beside the sources would be files that nobody registered: the next digest would not match.
+    sys.dont_write_bytecode = True
     if str(code) not in sys.path:
         sys.path.insert(0, str(code))
         importlib.invalidate_caches()
-    return _class(use, module, name, f"the model version's {CODE}/")
+    kind = _class(use, module, name, f"the model version's {CODE}/")
+    if not _is_within(sys.modules[module], artifact):
+        raise SpecError(
+            f"the stage {use}: this process already has a module {module} that is not the model "
+            "version's; give the version's own another name"
+        )
+    return kind
 
 
 @contextmanager
@@ -98,7 +106,7 @@ def _class(use: str, module: str, name: str, where: str) -> Any:
         found = getattr(found, part)
     if not isinstance(found, type):
         raise SpecError(f"the stage {use} is no class but a {type(found).__name__}")
-    if not callable(getattr(found, "__call__", None)) or "__call__" not in dir(found):
+    if "__call__" not in dir(found):  # callable() would say that a class can always be called
         raise SpecError(
             f"the stage {use} cannot be called with a batch: it has no method __call__(self, tensors)"
         )
