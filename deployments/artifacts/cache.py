@@ -62,6 +62,10 @@ class Cache:
         self._shelves = Shelves(root)
         self._eviction = Eviction(self._shelves, max_bytes)
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry now; whether it is sound, only `acquire` tells."""
+        return (self._shelves.entries / check_key(key)).exists()
+
     def make_room(self, needed: int) -> None:
         """For a download that is about to begin: evicts until `needed` bytes fit, or raises ArtifactError."""
         self._eviction.make_room(needed)
