@@ -10,6 +10,7 @@ import pytest
 
 from deployments.artifacts.manifest import manifest_of
 from tests.commands.conftest import Call, Trees
+from tests.registry.standin import closed
 
 
 def test_list_shows_every_version(call: Call, trees: Trees) -> None:
@@ -282,3 +283,73 @@ def test_a_signed_folder_is_verified_by_its_key(
     refused = call("verify", model, "--signature", str(tmp_path / "other.pub"))
     assert refused.code == 1
     assert "does not vouch" in refused.err
+
+
+def test_register_makes_a_local_registry(
+    call: Call, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first model of a newcomer: there is no registry yet, and nothing else of MLflow's is left lying about."""
+    monkeypatch.delenv("PENSTOCK_TRACKING_URI")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    none = call("list")
+    assert none.code == 1
+    assert "There is no model registry at sqlite:///" in none.err
+
+    done = call("register", str(model_folder), "--name", "trees")
+    assert done.code == 0, done.err
+    assert call("verify", "trees").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_registry_that_is_down_is_one_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its address and without its password, whichever command."""
+    with closed() as address:
+        monkeypatch.setenv("PENSTOCK_TRACKING_URI", f"http://me:hunter2@{address}")
+        for arguments in (
+            ("list",),
+            ("show", "trees"),
+            ("pin", "trees"),
+            ("promote", "trees", "1", "--alias", "champion"),
+            ("fetch", "trees", "--json"),
+        ):
+            done = call(*arguments)
+
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith(
+                f"penstock: The model registry http://me:***@{address} does not"
+            )
+            assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("list", "nothing"), 1, "has no model `nothing`. Registered are: "),
+        (("show", "nothing@champion"), 1, "has no model `nothing`"),
+        (("pin", "./nothing"), 1, "is not in the registry by a name: write NAME"),
+        (("register", "models:/a/1", "--name", "b"), 1, "`a` is registered already"),
+        (("register", "./nothing", "--name", "b"), 1, "There is no folder nothing"),
+        (("register", "/", "--name", "b"), 1, "/ is not a model: its MLmodel file cannot be read"),
+        (("register", "/", "--name", "a/b"), 1, "`a/b` cannot be a model's name"),
+        (("register", "/", "--name", "b", "--alias", "v1"), 1, "`v1` cannot be an alias"),
+        (("register", "/", "--name", "b", "--tag", "novalue"), 2, "KEY=VALUE"),
+        (
+            ("register", "s3://b/m", "--name", "b", "--sign", "k"),
+            1,
+            "Only a folder of this machine",
+        ),
+        (("promote", "nothing", "first", "--alias", "champion"), 2, "a number, or latest"),
+        (("promote", "nothing", "1", "--alias", "latest"), 1, "`latest` cannot be an alias"),
+        (("pin",), 2, "--all"),
+        (("verify", "nothing", "--digest", "sha256:0"), 2, "64 hex digits"),
+        (("fetch", "nothing", "--to", "/etc"), 1, "/etc is there already, and not empty"),
+    ],
+)
+def test_a_mistake_is_said(call: Call, arguments: tuple[str, ...], code: int, says: str) -> None:
+    """1 for what is wrong with the world, 2 for a wrong call; never a traceback."""
+    done = call(*arguments)
+
+    assert (done.code, done.out) == (code, "")
+    assert says in " ".join(done.err.replace("│", " ").split())
+    assert "Traceback" not in done.err
