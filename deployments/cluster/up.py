@@ -58,7 +58,7 @@ class Up:
         source = load(self._config)
         for note in preconditions.check(self._port):
             self._progress.say(note)
-        export({"PENSTOCK_TRACKING_URI": self._settings.tracking_uri})  # Ray's processes inherit it
+        export(self._settings.for_workers())  # Ray's processes inherit it
         ready = False
         with StopSignals() as signals:
             try:
@@ -86,7 +86,12 @@ class Up:
                 "Training and registering the example models (the first time only)"
             ):
                 self._register_examples()
-        config = render(source, resolver()) if isinstance(source, Spec) else source
+        production = self._settings.environment == "production"
+        config = (
+            render(source, resolver(), production=production)
+            if isinstance(source, Spec)
+            else source
+        )
         with self._progress.step("Starting Ray"):
             try:
                 self._cluster.start_ray()

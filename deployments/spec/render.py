@@ -13,8 +13,9 @@ from typing import Any
 from deployments.inference.inputs import Input, ParamInput
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
 from deployments.registry.version import ModelVersion
-from deployments.spec.args import EdgeArgs, ModelArgs, StageArgs, VersionArgs
+from deployments.spec.args import EdgeArgs, StageArgs, VersionArgs
 from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
+from deployments.spec.pinning import model_args
 from deployments.spec.requests import (
     Artifact,
     Example,
@@ -32,6 +33,10 @@ POLICY = "deployments.cluster.autoscaling:RowsPolicy"
 DRAIN_MARGIN_S = 5.0
 """A replica that goes has the deadline of its last request and this long."""
 
+STUCK_AFTER_AT_LEAST_S = 60.0
+STUCK_AFTER_DEADLINES = 10.0
+"""A batch that runs for so many deadlines answers nobody any more; short ones are given time for a first call."""
+
 _STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postprocess"}
 _TOGETHER = "Together"
 
@@ -41,6 +46,7 @@ def render(
     resolve: Callable[[str], ModelVersion],
     *,
     port: int = 8000,
+    production: bool = False,
     example_of: Example | None = None,
     artifact_of: Artifact | None = None,
 ) -> Json:
@@ -50,6 +56,7 @@ def render(
         spec: What was written.
         resolve: From a model URI to its version in the registry.
         port: Where HTTP is served.
+        production: Whether only models whose files are known may be served.
         example_of: From a version to the row that its model was saved with, for the API document.
         artifact_of: From a version to its files, verified; for preprocess stages that come with it.
 
@@ -65,7 +72,7 @@ def render(
         versions = {each: resolve(variant.model) for each, variant in endpoint.variants.items()}
         for each, variant in endpoint.variants.items():
             version = versions[each]
-            args = _version_args(endpoint, variant, version)
+            args = _version_args(spec, endpoint, variant, version, production=production)
             application = _application(endpoint, variant, args)
             _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
@@ -100,16 +107,22 @@ def stages_of(deployment: str) -> tuple[str, ...]:
     return tuple(stage for stage, name in _STAGES.items() if name == deployment)
 
 
-def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -> VersionArgs:
+def _version_args(
+    spec: Spec, endpoint: Endpoint, variant: Variant, version: ModelVersion, *, production: bool
+) -> VersionArgs:
     stages = endpoint.stages
     return VersionArgs(
-        model=ModelArgs(name=version.name, version=version.version),
+        model=model_args(version, variant.trust, spec.pin, production=production),
         preprocess=StageArgs(use=stages.preprocess.use, params=stages.preprocess.params),
         postprocess=StageArgs(use=stages.postprocess.use, params=stages.postprocess.params),
         placement=stages.placement,
         device=variant.device,
         max_rows=endpoint.batching.max_rows,
         buckets=endpoint.batching.buckets,
+        flavors=spec.flavors,
+        loader=variant.loader or endpoint.loader,
+        load_timeout=endpoint.load_timeout,
+        stuck_after=max(STUCK_AFTER_AT_LEAST_S, STUCK_AFTER_DEADLINES * endpoint.deadline),
         signature=None if isinstance(variant.signature, str) else variant.signature,
     )
 
@@ -140,11 +153,21 @@ def _application(endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Jso
         "name": f"{args.model.name}-v{args.model.version}",
         "route_prefix": None,
         "import_path": "deployments.app:version",
-        "args": args.model_dump(mode="json"),
+        "args": _plain(args),
         "deployments": [
             _deployment(each, given[each][0], given[each][1] or endpoint.autoscaling, endpoint)
             for each in deployments_of(args)
         ],
+    }
+
+
+def _plain(args: VersionArgs) -> Json:
+    """The arguments without what is left at its default, of which a file to be read would be full."""
+    shown = {"placement", "device", "max_rows"}
+    kept = args.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return args.model_dump(mode="json", include=shown | kept.keys()) | {
+        "model": kept["model"],
+        **({"loader": kept["loader"]} if "loader" in kept else {}),
     }
 
 

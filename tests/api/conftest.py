@@ -13,6 +13,7 @@ import uvicorn
 
 from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress, OwnHeaders
+from deployments.inference.execution import Execution
 from deployments.inference.inputs import ColumnInput, ImageInput, TensorInput, TextInput
 from deployments.inference.replica import Replica
 from deployments.inference.stages.classes import Classes
@@ -140,7 +141,9 @@ async def running() -> AsyncIterator[Edge]:
                 ("postprocess", Classes({}, None)),
             ]
         server = BatchServer(
-            Replica(stages, max_rows=64), host="127.0.0.1", max_frame_bytes=1 << 26
+            Replica(Execution(stages), max_rows=64, on_broken=pytest.fail),
+            host="127.0.0.1",
+            max_frame_bytes=1 << 26,
         )
         await server.start()
         servers[application] = server

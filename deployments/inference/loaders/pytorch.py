@@ -1,158 +1,179 @@
-"""Models of MLflow's `pytorch` flavour: exported programs (`pt2`) and pickled modules. The one module with torch.
-
-An exported program is the computation itself, so no class of the model's author has to be importable. It is
-called through its bare `forward` without the tree of arguments that torch wraps it in: on a tiny model
-that, and not the arithmetic, is most of a call (25 microseconds instead of 70 for the digits perceptron).
-What the wrapper would check, the shapes, has been checked against the signature before.
-"""
+"""Models of MLflow's `pytorch` flavour, in each form that one comes in, told apart by the files and not by trying."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import importlib
+import logging
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.export.passes import move_to_device_pass
-from torch.fx.graph import CodeGen
 
-from deployments.errors import ModelFailed, SetupError
-from deployments.inference.mlmodel import ModelFile, Signature, TensorSpec
-from deployments.inference.tensors import Array, Tensors
+from deployments.errors import LoadError
+from deployments.inference.loaders import torch_exported, torch_weights
+from deployments.inference.loaders.torch_model import (
+    PRECISIONS,
+    Forward,
+    TableModel,
+    TorchModel,
+    columns_of,
+    inputs_of,
+)
+from deployments.inference.loaders.wanted import Wanted
+from deployments.inference.mlmodel import Signature, TensorSpec
+from deployments.inference.tensors import Tensors
 
-Forward = Callable[..., Any]
+log = logging.getLogger(__name__)
 
 EXPORTED = "model.pt2"
 PICKLED = "model.pth"
+WEIGHTS = ("model.safetensors", "state_dict.pth")
+
+_WARM_ROWS, _WARM_LENGTH = 2, 8
 
 
-class TorchModel:
-    """A torch computation with named NumPy arrays at both ends."""
-
-    def __init__(
-        self,
-        forward: Forward,
-        *,
-        inputs: Sequence[tuple[str, np.dtype[Any] | None]],
-        outputs: Sequence[str],
-        device: str,
-        signature: Signature | None,
-    ) -> None:
-        """Takes the computation and what it is called with.
-
-        Args:
-            forward: Takes one tensor for each input, positionally; gives a tensor, a sequence or a mapping.
-            inputs: Name and dtype of each argument; None takes the dtype as it comes.
-            outputs: The names of the results, for those that do not name themselves.
-            device: Where the arguments have to be.
-            signature: What was declared when the model was logged.
-        """
-        self._forward = forward
-        self._inputs = tuple(inputs)
-        self._outputs = tuple(outputs)
-        self._device = None if device == "cpu" else torch.device(device)
-        self.signature = signature
-
-    @torch.inference_mode()
-    def __call__(self, tensors: Tensors) -> Tensors:
-        """One forward pass over all rows; see `LoadedModel`."""
-        result = self._forward(*[self._argument(tensors, *named) for named in self._inputs])
-        return {name: tensor.cpu().numpy() for name, tensor in self._named(result)}
-
-    def _argument(self, tensors: Tensors, name: str, dtype: np.dtype[Any] | None) -> torch.Tensor:
-        try:
-            array = tensors[name]
-        except KeyError as exc:
-            raise ModelFailed(
-                f"The model takes a tensor `{name}`, but preprocessing gave "
-                f"{', '.join(f'`{n}`' for n in tensors) or 'none'}."
-            ) from exc
-        tensor = torch.from_numpy(_shareable(array, dtype))
-        return tensor if self._device is None else tensor.to(self._device, non_blocking=True)
-
-    def _named(self, result: Any) -> list[tuple[str, torch.Tensor]]:
-        if isinstance(result, torch.Tensor):
-            return [(self._outputs[0] if self._outputs else "output", result)]
-        if isinstance(result, Mapping):
-            return list(result.items())
-        names = self._outputs or [f"output_{i}" for i in range(len(result))]
-        return list(zip(names, result, strict=True))
+def load(wanted: Wanted) -> TorchModel | TableModel:
+    """The model in the artifact; see `loaders.load`."""
+    _limit_threads(wanted.threads)
+    options = wanted.options
+    data = wanted.folder / str(wanted.flavors["pytorch"].get("model_data", "data"))
+    names: list[str] | None = None
+    arguments = ["input"]
+    module: Any
+    if options.weights is not None:
+        module = torch_weights.read(wanted.path(options.weights), options.module)
+    elif (data / EXPORTED).exists():
+        precision = PRECISIONS.get(options.precision)
+        program = torch_exported.read(data / EXPORTED, wanted.device, precision)
+        module, names, arguments = program.module, program.results, program.arguments
+        return _model(wanted, module, module.forward, arguments, names)
+    elif (data / PICKLED).exists():
+        module = _pickled(data, wanted.device)
+    elif weights := [name for name in WEIGHTS if (data / name).exists()]:
+        module = torch_weights.read(data / weights[0], options.module)
+    else:
+        raise LoadError(
+            f"The model in {wanted.folder} has neither {EXPORTED} nor {PICKLED} nor weights in "
+            f"{data.name}/: its artifacts are incomplete. Register it anew."
+        )
+    module = module.eval().to(wanted.device, PRECISIONS.get(options.precision))
+    return _model(wanted, module, module, arguments, names)
 
 
-def _shareable(array: Array, dtype: np.dtype[Any] | None) -> Array:
-    """The array itself where torch can work on its memory, else a copy.
-
-    It cannot on memory that is read-only (an array out of Ray's object store, or over received bytes): torch
-    does not know of read-only tensors, and a model that works in place would write into what others read.
-    """
-    if dtype is not None and array.dtype != dtype:
-        return array.astype(dtype)
-    if array.flags.writeable and array.flags.c_contiguous:
-        return array
-    return array.copy(order="C")
+def _limit_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    torch.set_num_threads(threads)
+    # One forward pass at a time runs here. It can be set only before the first parallel work, and once.
+    with contextlib.suppress(RuntimeError):
+        torch.set_num_interop_threads(1)
 
 
-def load(folder: Path, file: ModelFile, *, device: str, threads: int | None) -> TorchModel:
-    """The model in `folder`; see `loaders.load`."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    data = folder / str(file.flavors["pytorch"].get("model_data", "data"))
-    exported, pickled = data / EXPORTED, data / PICKLED
+def _pickled(data: Path, device: str) -> Any:
+    """A module as MLflow's default writes it: TorchScript, or a pickle, which runs what the file says."""
+    path = data / PICKLED
+    if _is_torchscript(path):
+        with warnings.catch_warnings():
+            # Deprecated by torch, and still what models are logged as.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+    options: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError):
+        named = (data / "pickle_module_info.txt").read_text(encoding="utf-8").strip()
+        # MLflow's own is the standard library's for reading; importing it would import all of MLflow.
+        if named not in {"", "mlflow.pytorch.pickle_module"}:
+            options["pickle_module"] = importlib.import_module(named)
+    module = torch.load(path, map_location=device, weights_only=False, **options)
+    if not isinstance(module, torch.nn.Module):
+        raise LoadError(
+            f"{path} holds a {type(module).__name__}, not a module: a state dict is loaded with "
+            f"`loader.weights: {data.name}/{PICKLED}` and `loader.module`."
+        )
+    return module
+
+
+def _is_torchscript(path: Path) -> bool:
+    """By what is in the archive: a compiled module has its constants in a file of their own, a pickle has not."""
     try:
-        if exported.exists():
-            return _exported(exported, file.signature, device)
-        if pickled.exists():
-            return _pickled(pickled, file.signature, device)
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:  # torch before 1.6 wrote bare pickles
+        return False
+
+
+def _model(
+    wanted: Wanted, module: Any, forward: Forward, arguments: list[str], names: list[str] | None
+) -> TorchModel | TableModel:
+    signature = wanted.signature
+    outputs = [] if signature is None else [spec.name for spec in signature.outputs]
+    columns = columns_of(signature)
+    options = wanted.options
+
+    def around(called: Forward) -> TorchModel | TableModel:
+        model = TorchModel(
+            called,
+            inputs=inputs_of(signature) or [(name, None) for name in arguments],
+            outputs=names or outputs,
+            device=wanted.device,
+            signature=signature,
+            precision=PRECISIONS.get(options.precision),
+            pin_memory=options.pin_memory,
+        )
+        return TableModel(model, columns) if columns else model
+
+    return around(forward) if not options.compile else _compiled(wanted, module, around)
+
+
+def _compiled(wanted: Wanted, module: Any, around: Any) -> TorchModel | TableModel:
+    """The module through `torch.compile`, called once so that the compiler runs now and not at a request."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise LoadError(
+            f"The model in {wanted.folder} is TorchScript, which torch.compile does not take: remove "
+            "`loader.compile`, or log the module itself."
+        )
+    compiled = torch.compile(module)
+    model: TorchModel | TableModel = around(compiled)
+    example = _example(wanted.signature)
+    if example is None:
+        log.warning("without a signature, %s is compiled at its first request", wanted.folder)
+        return model
+    try:
+        around(_any_rows(compiled))(example)
     except Exception as exc:
-        # Anything may come out of a damaged archive or out of the model's own code.
-        reason = str(exc).strip().partition("\n")[0] or type(exc).__name__
-        raise SetupError(f"The model in {folder} cannot be loaded: {reason}") from exc
-    raise SetupError(
-        f"The model in {folder} has neither {EXPORTED} nor {PICKLED} in {data.name}/: "
-        "its artifacts are incomplete. Register it anew."
-    )
+        if "C++ compiler" in str(exc):
+            raise LoadError(
+                f"The model in {wanted.folder} cannot be compiled, as there is no working C++ compiler "
+                "here: install g++ in the image, or remove `loader.compile`."
+            ) from exc
+        raise
+    return model
 
 
-def _exported(path: Path, signature: Signature | None, device: str) -> TorchModel:
-    program = torch.export.load(path)
-    if device != "cpu":
-        program = move_to_device_pass(program, device)
-    arguments = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
-    spec = program.call_spec.out_spec
-    # Only the outermost level is undone here: a model that nests its results names them in no signature.
-    names = [str(key) for key in spec.context] if spec is not None and spec.type is dict else None
-    module = program.module(check_guards=False)
-    module.graph.set_codegen(CodeGen())
-    module.recompile()
-    return TorchModel(
-        module.forward,
-        inputs=_inputs(signature) or [(name, None) for name in arguments],
-        outputs=names or _outputs(signature),
-        device=device,
-        signature=signature,
-    )
+def _any_rows(compiled: Forward) -> Forward:
+    """Tells the compiler that the number of rows varies; else it compiles anew when it first does."""
+    from torch._dynamo import maybe_mark_dynamic
+
+    def call(*tensors: torch.Tensor) -> Any:
+        for tensor in tensors:
+            maybe_mark_dynamic(tensor, 0)
+        return compiled(*tensors)
+
+    return call
 
 
-def _pickled(path: Path, signature: Signature | None, device: str) -> TorchModel:
-    # Unpickling runs what the file says. This is the flavour's default for a logged module, and the
-    # artifact is as trusted as the registry that names it.
-    module = torch.load(path, map_location=device, weights_only=False)
-    return TorchModel(
-        module.eval(),
-        inputs=_inputs(signature) or [("input", None)],
-        outputs=_outputs(signature),
-        device=device,
-        signature=signature,
-    )
-
-
-def _inputs(signature: Signature | None) -> list[tuple[str, np.dtype[Any] | None]]:
-    if signature is None:
-        return []
-    tensors = [spec for spec in signature.inputs if isinstance(spec, TensorSpec)]
-    return [(spec.name, np.dtype(spec.dtype)) for spec in tensors]
-
-
-def _outputs(signature: Signature | None) -> list[str]:
-    return [] if signature is None else [spec.name for spec in signature.outputs]
+def _example(signature: Signature | None) -> Tensors | None:
+    """Zeros as a signature asks for; None where there is none."""
+    if signature is None or not signature.inputs:
+        return None
+    example = {}
+    for spec in signature.inputs:
+        if isinstance(spec, TensorSpec):
+            shape = [_WARM_LENGTH if n < 0 else n for n in spec.shape[1:]]
+            example[spec.name] = np.zeros((_WARM_ROWS, *shape), spec.dtype)
+        else:
+            example[spec.name] = np.zeros(_WARM_ROWS, np.float32)
+    return example
