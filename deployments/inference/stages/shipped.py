@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +42,19 @@ def load(use: str, artifact: Path | None) -> Any:
         raise SpecError(f"the stage {use!r} is not written as [artifact:]package.module:Class")
     module, name = found["module"], found["name"]
     if not found["artifact"]:
-        return _class(use, module, name, "this Python environment")
+        return _class(use, _module(use, module, "this Python environment"), name)
     if artifact is None:
         raise SpecError(
             f"the stage {use} needs the files of its model version, which are not at hand"
         )
     code.install(Wanted(artifact, mlmodel.read(artifact).flavors))
-    kind = _class(use, module, name, "the model version's code/")
-    if not _is_within(sys.modules[module], artifact.resolve()):
+    own = _module(use, module, "the model version's code/")
+    if not _is_within(own, artifact.resolve()):
         raise SpecError(
             f"the stage {use}: {module} is a module of Python's own or of another origin, not the model "
             "version's; give the version's own another name"
         )
-    return kind
+    return _class(use, own, name)
 
 
 def _is_within(module: Any, folder: Path) -> bool:
@@ -64,9 +63,9 @@ def _is_within(module: Any, folder: Path) -> bool:
     return any(place and Path(place).resolve().is_relative_to(folder) for place in places)
 
 
-def _class(use: str, module: str, name: str, where: str) -> Any:
+def _module(use: str, module: str, where: str) -> Any:
     try:
-        found: Any = importlib.import_module(module)
+        return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         missing = exc.name or module
         if module == missing or module.startswith(f"{missing}."):
@@ -76,9 +75,13 @@ def _class(use: str, module: str, name: str, where: str) -> Any:
         ) from None
     except Exception as exc:
         raise SpecError(f"the stage {use} cannot be imported: {one_line(exc)}") from exc
+
+
+def _class(use: str, module: Any, name: str) -> Any:
+    found = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise SpecError(f"the stage {use}: module {module} has no class {name}")
+            raise SpecError(f"the stage {use}: module {module.__name__} has no class {name}")
         found = getattr(found, part)
     if not isinstance(found, type):
         raise SpecError(f"the stage {use} is no class but a {type(found).__name__}")
