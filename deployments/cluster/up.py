@@ -26,8 +26,7 @@ from deployments.progress import Progress
 from deployments.settings import Settings, export
 from deployments.spec.model import Spec
 from deployments.spec.read import read_spec
-from deployments.spec.render import render
-from deployments.versions.resolve import resolver
+from deployments.versions.resolve import rendered
 
 _EXAMPLES = Path("models/digits.py")
 _READY_PATH = "/api/v1/health/ready"
@@ -86,12 +85,7 @@ class Up:
                 "Training and registering the example models (the first time only)"
             ):
                 self._register_examples()
-        production = self._settings.environment == "production"
-        config = (
-            render(source, resolver(), production=production)
-            if isinstance(source, Spec)
-            else source
-        )
+        config = rendered(source, self._settings) if isinstance(source, Spec) else source
         with self._progress.step("Starting Ray"):
             try:
                 self._cluster.start_ray()

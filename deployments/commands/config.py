@@ -45,9 +45,6 @@ def rendered(file: Path) -> str:
     from deployments.settings import Settings
     from deployments.spec.dump import dump
     from deployments.spec.read import read_spec
-    from deployments.spec.render import render as render_spec
-    from deployments.versions.resolve import resolver
+    from deployments.versions.resolve import rendered as rendered_spec
 
-    production = Settings().environment == "production"
-    document = render_spec(read_spec(file), resolver(), production=production)
-    return HEADER.format(source=file) + dump(document)
+    return HEADER.format(source=file) + dump(rendered_spec(read_spec(file), Settings()))

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from deployments.inference import mlmodel
 from deployments.inference.columns import column, is_array, moments, plain, scalar_of
-from deployments.inference.mlmodel import ColumnSpec, Signature, TensorSpec
+from deployments.inference.mlmodel import ColumnSpec, ModelFile, Signature, TensorSpec
 from deployments.inference.tensors import MISSING_SUFFIX, Array, Tensors, rows_of
 
 log = logging.getLogger(__name__)
@@ -31,27 +30,22 @@ MAX_BYTES = 16 * 1024 * 1024
 _UNFIT = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
-def example(folder: Path, signature: Signature | None = None) -> Tensors | None:
+def example(folder: Path, file: ModelFile) -> Tensors | None:
     """The saved example, or None where there is none that fits the signature.
 
     Args:
         folder: The artifact folder.
-        signature: Takes the place of the artifact's.
+        file: Its `MLmodel`; with another signature in it, where a configuration declares one.
 
     Returns:
         As a request would bring it: a tensor for each input of the signature, and `NAME?missing` where an optional
         column lacks a value. Parameters are left out.
-
-    Raises:
-        SetupError: It is no artifact folder.
     """
-    file = mlmodel.read(folder)
-    signature = signature or file.signature
-    if signature is None or not file.input_example:
+    if file.signature is None or not file.input_example:
         return None
     try:
         saved = _saved(folder, file.input_example)
-        return None if saved is None else _tensors(saved, signature)
+        return None if saved is None else _tensors(saved, file.signature)
     except _UNFIT as exc:
         log.warning("the input example in %s does not fit the signature: %r", folder, exc)
         return None

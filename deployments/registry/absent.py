@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.errors import RegistryError
 from deployments.registry import uris
-from deployments.registry.connection import Connection
+from deployments.registry.connection import Connection, NotThereError
 
 _NAMED = 10
 
 
-def absent(connection: Connection, reference: uris.Registered) -> RegistryError:
+def absent(connection: Connection, reference: uris.Registered) -> NotThereError:
     """The error for a model, alias or version that is not there."""
     name, client, shown = reference.name, connection.client, connection.shown
     model = connection.look(lambda: client.get_registered_model(name))
     if model is None:
         models = connection.ask(lambda: client.search_registered_models(max_results=_NAMED))
         there = ", ".join(sorted(m.name for m in models)) or "none"
-        return RegistryError(
+        return NotThereError(
             f"The model registry {shown} has no model `{name}`. Registered are: {there}."
         )
     if reference.alias is not None:
         there = ", ".join(f"{alias} (version {v})" for alias, v in sorted(model.aliases.items()))
-        return RegistryError(
+        return NotThereError(
             f"`{name}` has no alias `{reference.alias}` in the model registry {shown}; "
             f"it has: {there or 'none'}. Set the alias, or name a version."
         )
     last = newest(connection, name)
     there = f"its newest is {last.version}" if last else "it has none yet; register one"
-    return RegistryError(
+    return NotThereError(
         f"`{name}` has no version {reference.version} in the model registry {shown}; {there}."
     )
 

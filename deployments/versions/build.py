@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from deployments.inference import mlmodel
 from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
 from deployments.inference.example import example, made_up
 from deployments.inference.loaders import load
+from deployments.inference.mlmodel import Signature
 from deployments.inference.stages import Stage
 from deployments.inference.stages.build import build_stage
 from deployments.inference.tensors import Tensors, rows_of
@@ -97,8 +99,9 @@ class Builder:
         model: Stage = loaded
         if args.buckets is not None:
             model = LengthBuckets(loaded, mask=args.buckets.mask, rows=args.buckets.rows)
-        registered = example(folder, loaded.signature)
-        rows = registered or made_up(loaded.signature)
+        signature = loaded.signature
+        registered = _saved_example(folder, signature)
+        rows = registered or (made_up(signature, 1) if signature else {})
         if not rows:
             log.warning("there is no example and no signature to warm the model up with")
             return model, None, {}
@@ -106,11 +109,18 @@ class Builder:
             model,
             rows,
             max_rows=args.max_rows,
-            signature=loaded.signature,
+            signature=signature,
             registered=registered is not None,
         )
-        sound = answer and not what_is_wrong(answer, rows_of(answer), loaded.signature, finite=True)
-        return model, self_check(model, rows, loaded.signature) if sound else None, answer
+        sound = answer and not what_is_wrong(answer, rows_of(answer), signature, finite=True)
+        return model, self_check(model, rows, signature) if sound else None, answer
+
+
+def _saved_example(folder: Path, signature: Signature | None) -> Tensors | None:
+    """The rows that the model was logged with, by the signature that counts; a folder of bare weights has none."""
+    if not (folder / mlmodel.FILE_NAME).exists():
+        return None
+    return example(folder, replace(mlmodel.read(folder), signature=signature))
 
 
 def _cuda_available() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from mlflow.models.utils import _Example
 from scipy import sparse
 
 from deployments.api.decode import BodyDecoder
+from deployments.inference import example as examples
 from deployments.inference.columns import column
-from deployments.inference.example import example, json_row, made_up
+from deployments.inference.example import json_row, made_up
 from deployments.inference.inputs import by_name
 from deployments.inference.mlmodel import ColumnSpec, Signature, TensorSpec, read
 from deployments.inference.tensors import rows_of
@@ -41,6 +43,11 @@ def saved(folder: Path, given: object, params: dict | None = None) -> Path:
     }
     (folder / "MLmodel").write_text(yaml.safe_dump(document))
     return folder
+
+
+def example(folder: Path, signature: Signature | None = None):
+    file = read(folder)
+    return examples.example(folder, replace(file, signature=signature or file.signature))
 
 
 TABLE = pd.DataFrame(

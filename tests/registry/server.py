@@ -15,7 +15,7 @@ import httpx
 
 
 class MlflowServer:
-    """Started by `start`, stopped by `stop`; `url` is its address from the first on.
+    """Started by `start`, stopped by `stop`; `url` is its address from the first on, `artifacts` its folder.
 
     It costs some six seconds and is shared by all tests that do not stop it.
 
@@ -35,6 +35,7 @@ class MlflowServer:
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.artifacts = Path(artifacts)
         self._log = log
         self._env = dict(env or {})
         self._command = [

@@ -8,6 +8,7 @@ their types in the signature (`array`, `object`) makes them JSON always.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -156,13 +157,16 @@ def _texts(values: Sequence[Any]) -> Array:
 
 def _json(value: Any) -> str:
     """JSON of nested Python and NumPy values; what has no such form by its own `str`."""
-    if hasattr(value, "model_dump"):  # pydantic, which MLflow's type hints are made of
-        value = value.model_dump()
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    return orjson.dumps(value, default=_plain, option=options).decode()
+    try:
+        options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        return orjson.dumps(value, default=_plain, option=options).decode()
+    except TypeError:  # an integer of more than 64 bits, which Python's own writes out
+        return json.dumps(value, default=_plain, ensure_ascii=False, separators=(",", ":"))
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):  # pydantic, which MLflow's type hints are made of
+        return value.model_dump()
     array = _array(value)
     return str(value) if array is None else array.tolist()
 

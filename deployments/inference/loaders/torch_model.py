@@ -82,7 +82,8 @@ class TorchModel:
         if isinstance(result, torch.Tensor):
             return [(self._outputs[0] if self._outputs else "output", result)]
         if isinstance(result, Mapping):
-            return list(result.items())
+            # The results of some libraries hold caches and None beside their tensors.
+            return [(str(k), v) for k, v in result.items() if isinstance(v, torch.Tensor)]
         names = self._outputs or [f"output_{i}" for i in range(len(result))]
         return list(zip(names, result, strict=True))
 

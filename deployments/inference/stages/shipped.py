@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def load(use: str, artifact: Path | None) -> Any:
         raise SpecError(
             f"the stage {use} needs the files of its model version, which are not at hand"
         )
-    code.install(Wanted(artifact, mlmodel.read(artifact).flavors))
+    code.install(Wanted(artifact, _flavors(artifact)))
     own = _module(use, module, "the model version's code/")
     if not _is_within(own, artifact.resolve()):
         raise SpecError(
@@ -55,6 +56,12 @@ def load(use: str, artifact: Path | None) -> Any:
             "version's; give the version's own another name"
         )
     return _class(use, own, name)
+
+
+def _flavors(artifact: Path) -> Mapping[str, Mapping[str, Any]]:
+    """What the model's file says, among it where its code is; a folder of bare weights has no such file."""
+    file = artifact / mlmodel.FILE_NAME
+    return mlmodel.read(artifact).flavors if file.exists() else {}
 
 
 def _is_within(module: Any, folder: Path) -> bool:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from deployments.errors import ModelFailed, SetupError
-from deployments.inference.loaders import load, pytorch
-from deployments.inference.mlmodel import ModelFile
+from deployments.errors import LoadError, ModelFailed
+from deployments.inference.loaders import load
 from deployments.registry.client import Registry
 from tests.conftest import ROOT
 
@@ -140,22 +139,22 @@ def test_without_a_signature_an_exported_program_names_its_own_arguments(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["model.pt2", "model.pth"])
-def test_a_damaged_artifact_is_a_setup_error(tmp_path, name):
+def test_a_damaged_artifact_is_a_load_error(tmp_path, name):
     """Whatever torch makes of it, an operator reads one line that names the folder."""
     (tmp_path / "data").mkdir()
     (tmp_path / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
     (tmp_path / "data" / name).write_bytes(b"not a model")
 
-    with pytest.raises(SetupError, match=r"^The model in .* cannot be loaded: .+$"):
+    with pytest.raises(LoadError, match=r"^The model in .* cannot be loaded: .+$"):
         load(tmp_path, device="cpu", threads=None)
 
 
 def test_an_artifact_without_weights_is_incomplete(tmp_path):
     """The folder may be there and its data not."""
-    file = ModelFile(flavors={"pytorch": {"model_data": "data"}})
+    (tmp_path / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
 
-    with pytest.raises(SetupError, match=r"neither model\.pt2 nor model\.pth in data/"):
-        pytorch.load(tmp_path, file, device="cpu", threads=None)
+    with pytest.raises(LoadError, match=r"neither model\.pt2 nor model\.pth nor weights in data/"):
+        load(tmp_path, device="cpu", threads=None)
 
 
 def test_importing_the_loaders_does_not_import_torch():
