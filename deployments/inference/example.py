@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES = 16 * 1024 * 1024
 """A saved example that is larger is left alone."""
+_UNFIT = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def example(folder: Path, file: ModelFile) -> Tensors | None:
@@ -45,29 +46,22 @@ def example(folder: Path, file: ModelFile) -> Tensors | None:
     try:
         saved = _saved(folder, file.input_example)
         return None if saved is None else _tensors(saved, file.signature)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-    ) as exc:
+    except _UNFIT as exc:
         log.warning("the input example in %s does not fit the signature: %r", folder, exc)
         return None
 
 
-def made_up(signature: Signature, rows: int) -> Tensors:
+def made_up(signature: Signature | None, rows: int = 1) -> Tensors:
     """Tensors that fit a signature: zeros, or the text "a"; what may have any length has the length 1.
 
-    Raises:
-        ValueError: A column that no tensor can hold.
+    No tensors where there is no signature, or one with what no tensor can hold.
     """
     tensors: Tensors = {}
-    for spec in signature.inputs:
+    for spec in signature.inputs if signature is not None else ():
         if isinstance(spec, TensorSpec):
             tensors[spec.name] = _made_up_tensor(spec, rows)
+        elif scalar_of(spec.type) is None:
+            return {}
         else:
             tensors |= column(spec.name, spec.type, [_made_up_value(spec)] * rows)
     return tensors
@@ -212,9 +206,7 @@ def _made_up_tensor(spec: TensorSpec, rows: int) -> Array:
 
 
 def _made_up_value(spec: ColumnSpec) -> Any:
-    kind = scalar_of(spec.type)
-    if kind is None:
-        raise ValueError(f"column {spec.name} of type {spec.type} fits into no tensor")
+    kind = scalar_of(spec.type) or ""
     values = {"string": "a", "binary": b"a", "datetime": "1970-01-01", "boolean": False}
     value: Any = values.get(kind, 0)
     return [value] if is_array(spec.type) else value
