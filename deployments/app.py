@@ -5,7 +5,6 @@ one immutable model version; a new one is a new application beside the old. No `
 annotations`` here: Serve reads the argument classes from the annotations.
 """
 
-import asyncio
 import functools
 import logging
 import os
@@ -21,6 +20,8 @@ from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress
 from deployments.cluster.discovery import ReplicaWatch
 from deployments.cluster.tls import client_context, server_context
+from deployments.inference.execution import Execution
+from deployments.inference.fitness import Fitness
 from deployments.inference.pipeline import Pipeline
 from deployments.inference.replica import Replica
 from deployments.inference.table import read_table
@@ -29,8 +30,9 @@ from deployments.inference.transport.server import BatchServer
 from deployments.settings import RayTls, Settings
 from deployments.spec.args import EdgeArgs, VersionArgs
 from deployments.spec.render import deployments_of, stages_of
-from deployments.versions.build import build_stages
-from deployments.versions.fetch import fetch_from
+from deployments.versions.build import Builder
+from deployments.versions.fetch import Files
+from deployments.versions.patience import within
 
 log = logging.getLogger("ray.serve")
 
@@ -70,11 +72,18 @@ class StageReplica:
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
         cpus = context.get_assigned_resources().get("CPU", 0.0)
-        fetch = fetch_from(Settings().tracking_uri)
-        built = await asyncio.to_thread(
-            build_stages, args, stages, fetch=fetch, gpus=gpus, cpus=cpus
+        self._files = Files(Settings())  # kept: what it holds is not evicted from the node's cache
+        builder = Builder(args, fetch=self._files.folder_of, gpus=gpus, cpus=cpus)
+        built = await within(args.load_timeout, args.model, lambda: builder.build(stages))
+        self._replica = Replica(
+            Execution(built.stages), max_rows=args.max_rows, on_broken=self._give_up
         )
-        self._replica = Replica(built, max_rows=args.max_rows)
+        self._fitness = Fitness(
+            self._replica,
+            built.self_check,
+            stuck_after_s=args.stuck_after,
+            on_broken=self._give_up,
+        )
         self._server = BatchServer(
             self._replica,
             host=ray.util.get_node_ip_address(),
@@ -83,6 +92,21 @@ class StageReplica:
         )
         await self._server.start()
         self._about = {"stages": list(stages), "gpus": gpus, "pid": os.getpid()}
+
+    def _give_up(self, reason: str) -> None:
+        """Ends the process, as nothing less gets a replica replaced at once.
+
+        One that only says that it is unwell is asked three times, and is then given time to finish what it
+        cannot finish. Once the connections close, the edges ask another replica.
+        """
+        log.critical("this replica cannot go on and ends: %s", reason)
+        logging.shutdown()
+        os._exit(1)
+
+    async def check_health(self) -> None:
+        """Serve asks this every few seconds."""
+        if hasattr(self, "_fitness"):
+            await self._fitness.check()
 
     def record_replica_metadata(self) -> dict[str, Any]:
         """How the edges reach this replica; Serve's controller passes it on to them and nobody else."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deployments.commands import config
+from deployments.commands.models.app import app as models
 from deployments.errors import PenstockError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 
 app.add_typer(config.app, name="config")
+app.add_typer(models, name="models")
 
 
 @app.callback()
@@ -56,8 +58,8 @@ def env(
     from deployments.cluster import flags
     from deployments.settings import Settings
 
-    registry = {"PENSTOCK_TRACKING_URI": Settings().tracking_uri}
-    typer.echo(flags.exports(flags.DATA_PLANE | (flags.LOCAL if local else {}) | registry))
+    variables = flags.DATA_PLANE | (flags.LOCAL if local else {}) | Settings().for_workers()
+    typer.echo(flags.exports(variables))
 
 
 def main() -> None:

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
             object.__setattr__(self, "tracking_uri", f"sqlite:///{home}/registry.db")
         return self
 
+    def for_workers(self) -> dict[str, str]:
+        """The variables that Ray's processes must have beside those that they inherit: paths made absolute."""
+        return {
+            "PENSTOCK_TRACKING_URI": self.tracking_uri,
+            "PENSTOCK_CACHE": str(self.cache),
+            "PENSTOCK_ENVIRONMENT": self.environment,
+        }
+
 
 class RayTls(BaseSettings):
     """Ray's own settings for encryption within the cluster, as Ray names them."""

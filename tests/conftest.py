@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from deployments.registry.patience import be_brief
+from tests.registry.server import MlflowServer
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,6 +70,41 @@ def example_registry(tmp_path_factory: pytest.TempPathFactory) -> ExampleRegistr
     said = run_script("digits", uri, artifacts)
     assert said.returncode == 0, said.stderr
     return ExampleRegistry(uri, artifacts, said)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A registry behind HTTP as teams have one: a database, and a folder of artifacts that only it sees."""
+    home = tmp_path_factory.mktemp("mlflow server")
+    server = MlflowServer(
+        f"sqlite:///{home}/registry.db", str(home / "artifacts"), home / "server.log"
+    )
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real model as MLflow saves it: scikit-learn, with columns in and a class out."""
+    import mlflow
+    import numpy as np
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+
+    rows = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(40, 3)), columns=["height", "width", "age"]
+    )
+    model = LogisticRegression().fit(rows, (rows["height"] > 0).to_numpy().astype(np.int64))
+    folder = tmp_path_factory.mktemp("saved") / "Tall Trees"
+    mlflow.sklearn.save_model(
+        model,
+        folder,
+        signature=mlflow.models.infer_signature(rows, model.predict(rows)),
+        pip_requirements=["scikit-learn"],
+    )
+    return folder
 
 
 @pytest.fixture(scope="session")

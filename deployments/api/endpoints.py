@@ -56,7 +56,7 @@ class Endpoint:
     def __init__(self, name: str, route: EndpointRoute, pipelines: dict[str, Pipeline]) -> None:
         self.name = name
         self.route = route
-        self.decoder = BodyDecoder(route.inputs, route.max_request_rows)
+        self.decoder = BodyDecoder(route.inputs, route.max_request_rows, route.params)
         self.variants = {
             each: Variant(each, variant, pipelines[variant.application])
             for each, variant in route.variants.items()

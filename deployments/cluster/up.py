@@ -26,8 +26,7 @@ from deployments.progress import Progress
 from deployments.settings import Settings, export
 from deployments.spec.model import Spec
 from deployments.spec.read import read_spec
-from deployments.spec.render import render
-from deployments.versions.resolve import resolver
+from deployments.versions.resolve import rendered
 
 _EXAMPLES = Path("models/digits.py")
 _READY_PATH = "/api/v1/health/ready"
@@ -58,7 +57,7 @@ class Up:
         source = load(self._config)
         for note in preconditions.check(self._port):
             self._progress.say(note)
-        export({"PENSTOCK_TRACKING_URI": self._settings.tracking_uri})  # Ray's processes inherit it
+        export(self._settings.for_workers())  # Ray's processes inherit it
         ready = False
         with StopSignals() as signals:
             try:
@@ -86,7 +85,7 @@ class Up:
                 "Training and registering the example models (the first time only)"
             ):
                 self._register_examples()
-        config = render(source, resolver()) if isinstance(source, Spec) else source
+        config = rendered(source, self._settings) if isinstance(source, Spec) else source
         with self._progress.step("Starting Ray"):
             try:
                 self._cluster.start_ray()

@@ -42,10 +42,9 @@ def rendered(file: Path) -> str:
     Raises:
         SetupError: The file is wrong, or the registry does not have what it names.
     """
+    from deployments.settings import Settings
     from deployments.spec.dump import dump
     from deployments.spec.read import read_spec
-    from deployments.spec.render import render as render_spec
-    from deployments.versions.resolve import resolver
+    from deployments.versions.resolve import rendered as rendered_spec
 
-    document = render_spec(read_spec(file), resolver())
-    return HEADER.format(source=file) + dump(document)
+    return HEADER.format(source=file) + dump(rendered_spec(read_spec(file), Settings()))

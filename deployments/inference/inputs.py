@@ -6,8 +6,13 @@ refused before any work is queued for it, and the API document shows each endpoi
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
+
+from deployments.inference.columns import scalar_of
+from deployments.inference.mlmodel import SCALARS
 
 
 class ImageInput(msgspec.Struct, frozen=True, tag="image", tag_field="kind"):
@@ -33,20 +38,80 @@ class TextInput(msgspec.Struct, frozen=True, tag="text", tag_field="kind"):
 
 
 class TensorInput(msgspec.Struct, frozen=True, tag="tensor", tag_field="kind"):
-    """Nested lists of numbers of `shape`, in which -1 is any length; becomes a tensor of `dtype`."""
+    """Nested lists of `shape`, in which -1 is any length; becomes a tensor of `dtype`.
+
+    Of numbers or booleans; of strings where `dtype` is str or object; of base64 for bytes, and of ISO 8601 for
+    `datetime64[ns]`. The first axis of `shape` is the rows.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     example: object = None
 
-    def __post_init__(self) -> None:
-        np.dtype(self.dtype)  # raises TypeError for what is none
-        if not self.shape:
-            raise ValueError("shape is empty; its first axis is the rows")
+
+class ColumnInput(msgspec.Struct, frozen=True, tag="column", tag_field="kind"):
+    """A column of a table, of MLflow's `type`: a scalar, or a list of scalars where it is `array(...)`.
+
+    Becomes the tensor `name`; where a row lacks a column that is not required, also `name?missing`.
+    """
+
+    name: str
+    type: str
+    required: bool = True
+    example: object = None
 
 
-Input = ImageInput | TextInput | TensorInput
+class ParamInput(msgspec.Struct, frozen=True):
+    """A parameter of the whole request, of MLflow's scalar `type`; a list of them where `shape` is not empty."""
+
+    name: str
+    type: str
+    default: Any = None
+    shape: tuple[int, ...] = ()
+
+
+Input = ImageInput | TextInput | TensorInput | ColumnInput
 
 PNG_SUFFIX = ".png"
 """What the tensor of encoded images is called, after the image input's name."""
+
+
+def by_name(inputs: tuple[Input, ...]) -> bool:
+    """Whether a row is an object with a key for each input; else it is the only input's bare value.
+
+    A table's row names its columns even where there is one: tables gain columns.
+    """
+    return len(inputs) != 1 or isinstance(inputs[0], ColumnInput)
+
+
+def refusal(spec: Input | ParamInput) -> str | None:
+    """Why requests cannot bring this, or None if they can."""
+    if spec.name.startswith("?"):
+        return "names that begin with ? are Penstock's own"
+    if any(char in '"\\' or char < " " for char in spec.name):
+        return "a name cannot hold quotation marks, backslashes or control characters"
+    match spec:
+        case TensorInput():
+            return _tensor_refusal(spec)
+        case ColumnInput():
+            if scalar_of(spec.type) is None:
+                return f"a column of type {spec.type} does not fit into a tensor"
+        case ParamInput():
+            if spec.type not in SCALARS or spec.type == "binary":
+                return f"a parameter cannot be of type {spec.type}"
+    return None
+
+
+def _tensor_refusal(spec: TensorInput) -> str | None:
+    try:
+        kind = np.dtype(spec.dtype).kind
+    except TypeError as exc:
+        return str(exc)
+    if kind not in "biufOSUM":
+        return f"the dtype {spec.dtype} has no form in JSON"
+    if not spec.shape:
+        return "its shape is empty; the first axis is the rows"
+    if spec.shape[0] != -1:
+        return f"the first axis of its shape is {spec.shape[0]} and not -1, but batches have any number of rows"
+    return None

@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from deployments.errors import PenstockError, ReplicaLost, error_by_code
+from deployments.inference.rate import ServiceRate
 from deployments.inference.retry import RetryBudget
 from deployments.inference.tensors import Layout, Tensors, join, take
 from deployments.inference.transport.address import ReplicaAddress
 from deployments.inference.transport.client import Channel
 from deployments.inference.transport.frames import MAX_FRAME_BYTES, Reply, pack_tensors
 from deployments.inference.work import Part
-
-RATE_SMOOTHING = 0.2
 
 
 class Lane:
@@ -55,14 +54,18 @@ class Lane:
         self._queues: OrderedDict[Layout, deque[Part]] = OrderedDict()
         self._channels: dict[str, Channel] = {}
         self._scheduled = False
-        self._last_dispatch = 0.0
+        self._rate = ServiceRate()
         self.waiting_rows = 0
-        self.rows_per_second = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether any replica can take a batch."""
         return any(channel.ready for channel in self._channels.values())
+
+    @property
+    def rows_per_second(self) -> float:
+        """How fast rows leave the queue; 0 while there is no telling."""
+        return self._rate.rows_per_second
 
     def put(self, part: Part) -> None:
         """Let a part wait for the stage."""
@@ -141,15 +144,8 @@ class Lane:
         call = channel.call(items, self.waiting_rows, heads, buffers, on_reply)
         for index, part in enumerate(batch):
             part.flight = (channel, call, index)
-        self._measure(now, sum(part.rows for part in batch))
-
-    def _measure(self, now: float, rows: int) -> None:
-        """Rows per second while there is a backlog, smoothed: what tells a new request how long it would wait."""
-        if self.waiting_rows and self._last_dispatch:
-            rate = rows / max(now - self._last_dispatch, 1e-6)
-            change = RATE_SMOOTHING if self.rows_per_second else 1.0
-            self.rows_per_second += change * (rate - self.rows_per_second)
-        self._last_dispatch = now if self.waiting_rows else 0.0
+        rows = sum(part.rows for part in batch)
+        self._rate.sent(now, rows, others_wait=self.waiting_rows > 0)
 
     def _on_reply(self, batch: list[Part], reply: Reply | None, tensors: Tensors) -> None:
         for part in batch:

@@ -18,6 +18,18 @@ from deployments.errors import SetupError
 
 FILE_NAME = "MLmodel"
 
+SCALARS = {
+    "boolean": "bool",
+    "integer": "int32",
+    "long": "int64",
+    "float": "float32",
+    "double": "float64",
+    "string": "object",
+    "binary": "object",
+    "datetime": "datetime64[ns]",
+}
+"""MLflow's types of one value, and the dtype of a tensor of them (mlflow.types.DataType)."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -30,7 +42,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """One column of a table: its MLflow type (`long`, `double`, `string`, ...), needed or not."""
+    """One column of a table: its MLflow type, needed or not.
+
+    Attributes:
+        type: One of `SCALARS`; `array(TYPE)`, one axis for each `array`; or `object`, `map`, `any` and what else
+            MLflow has and no tensor can hold: kept, so that it can be named where it has to be refused.
+    """
 
     name: str
     type: str
@@ -105,6 +122,7 @@ def _signature(signature: Mapping[str, str | None]) -> Signature:
     return Signature(
         inputs=_specs(signature.get("inputs"), unnamed="input"),
         outputs=_specs(signature.get("outputs"), unnamed="output"),
+        params=tuple(_param(entry) for entry in json.loads(signature.get("params") or "[]")),
     )
 
 
@@ -118,8 +136,27 @@ def _specs(encoded: str | None, unnamed: str) -> tuple[Spec, ...]:
 
 
 def _spec(entry: Mapping[str, Any], unnamed: str) -> Spec:
-    name = entry.get("name") or unnamed
+    given = entry.get("name")
+    # A table without column names is logged with their numbers, of which 0 is false.
+    name = unnamed if given is None or given == "" else str(given)
     if entry["type"] == "tensor":
         tensor = entry["tensor-spec"]
         return TensorSpec(name, tensor["dtype"], tuple(tensor["shape"]))
-    return ColumnSpec(name, entry["type"], entry.get("required", True))
+    return ColumnSpec(name, _type(entry), _required(entry))
+
+
+def _type(entry: Mapping[str, Any]) -> str:
+    kind = str(entry["type"])
+    return f"array({_type(entry['items'])})" if kind == "array" else kind
+
+
+def _required(entry: Mapping[str, Any]) -> bool:
+    """`optional` is how MLflow before 2.9 said it."""
+    required = entry.get("required")
+    return not entry.get("optional", False) if required is None else bool(required)
+
+
+def _param(entry: Mapping[str, Any]) -> ParamSpec:
+    """The type is called `dtype` in older files; a shape of None is a single value."""
+    kind = str(entry.get("type") or entry["dtype"])
+    return ParamSpec(str(entry["name"]), kind, entry["default"], tuple(entry.get("shape") or ()))

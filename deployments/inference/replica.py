@@ -12,72 +12,63 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
-from deployments.errors import DeadlineExceeded, Internal
-from deployments.inference import isolate
-from deployments.inference.stages import Stage
-from deployments.inference.tensors import Layout, Tensors, join, layout_of, pick, take
-from deployments.inference.transport.frames import Call, Reply, RowError, StageTime, pack_tensors
+from deployments.errors import Internal
+from deployments.inference.execution import Answer, Execution, Job
+from deployments.inference.faults import DeviceBroken
+from deployments.inference.tensors import Layout, Tensors, layout_of
+from deployments.inference.transport.frames import Call, Reply, RowError
 
 log = logging.getLogger(__name__)
 
 BACKLOG_FORGOTTEN_AFTER_S = 2.0
 
+T = TypeVar("T")
 SendReply = Callable[[Reply, list[Any]], None]
 
 
-@dataclass
-class _Queued:
+@dataclass(frozen=True, kw_only=True)
+class _Queued(Job):
+    """A call in the queue, whose it is and how it is answered."""
+
     source: int
-    call: Call
-    tensors: Tensors
     reply: SendReply
-    arrived: float
-    rows: int
-    dead_items: set[int] = field(default_factory=set)
-
-    def live_rows(self, now: float) -> list[int]:
-        """The rows whose requests still want an answer: neither cancelled nor past their deadline."""
-        rows: list[int] = []
-        start = 0
-        for item, (count, budget_ms) in enumerate(self.call.items):
-            if item not in self.dead_items and now - self.arrived < budget_ms / 1000:
-                rows.extend(range(start, start + count))
-            start += count
-        return rows
-
-
-@dataclass
-class _Answer:
-    """What the thread made of one batch: for each call in it, its reply."""
-
-    replies: list[tuple[_Queued, Reply, list[Any]]]
 
 
 class Replica:
-    """Joins calls into batches of at most `max_rows` rows and runs `stages` on them, one batch at a time.
+    """Joins calls into batches of at most `max_rows` rows and runs them, one batch at a time.
 
     Args:
-        stages: Name and stage, in the order in which they run: one where each stage has replicas of its own,
-            all three where they share one.
+        execution: What is done with a batch.
         max_rows: The most rows in a batch. A single call may bring more; the edge does not send such.
+        on_broken: Called on the event loop when the device is broken. What runs then is never answered here:
+            the edges notice that the replica is lost, and ask another one.
     """
 
-    def __init__(self, stages: Sequence[tuple[str, Stage]], *, max_rows: int) -> None:
-        self._stages = list(stages)
+    def __init__(
+        self,
+        execution: Execution,
+        *,
+        max_rows: int,
+        on_broken: Callable[[str], None],
+    ) -> None:
+        self._execution = execution
         self._max_rows = max_rows
+        self._on_broken = on_broken
         self._queues: OrderedDict[Layout, deque[_Queued]] = OrderedDict()
         self._by_id: dict[tuple[int, int], _Queued] = {}
         # A bare queue and thread: an executor's futures cost more than a tiny model's forward pass.
-        self._thread: SimpleQueue[tuple[list[_Queued], float, asyncio.AbstractEventLoop] | None]
-        self._thread = SimpleQueue()
+        self._thread: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name="stages", daemon=True).start()
         self._running_rows = 0
+        self._running_since = 0.0
         self._waiting_rows = 0
+        self._failed_batches = 0
         self._backlogs: dict[int, tuple[int, float]] = {}
 
     @property
@@ -91,11 +82,37 @@ class Replica:
             rows for rows, told in self._backlogs.values() if now - told < BACKLOG_FORGOTTEN_AFTER_S
         )
 
+    @property
+    def failed_batches(self) -> int:
+        """How many batches in a row, up to the last, had not one row answered by the model."""
+        return self._failed_batches
+
+    def running_for(self, now: float) -> float:
+        """How long the present batch has been running, in seconds; 0 while none is."""
+        return now - self._running_since if self._running_rows else 0.0
+
+    async def in_thread(self, task: Callable[[], T]) -> T:
+        """Runs `task` between two batches, in the thread that the stages run in."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def run() -> None:
+            try:
+                answer = task()
+            except Exception as exc:  # noqa: BLE001 - it is the caller's to judge
+                loop.call_soon_threadsafe(_settle, future, exc, None)
+            else:
+                loop.call_soon_threadsafe(_settle, future, None, answer)
+
+        self._thread.put(run)
+        return await future
+
     def submit(self, source: int, call: Call, tensors: Tensors, reply: SendReply) -> None:
         """Queue a call; `reply` is called once on the event loop."""
         now = time.monotonic()
         self._backlogs[source] = (call.backlog, now)
-        queued = _Queued(source, call, tensors, reply, now, sum(rows for rows, _ in call.items))
+        rows = sum(rows for rows, _ in call.items)
+        queued = _Queued(call, tensors, now, rows, source=source, reply=reply)
         self._queues.setdefault(layout_of(tensors), deque()).append(queued)
         self._by_id[source, call.id] = queued
         self._waiting_rows += queued.rows
@@ -133,7 +150,8 @@ class Replica:
         self._waiting_rows -= self._running_rows
         for queued in batch:
             del self._by_id[queued.source, queued.call.id]
-        self._thread.put((batch, time.monotonic(), asyncio.get_running_loop()))
+        self._running_since = time.monotonic()
+        self._thread.put(partial(self._run, batch, self._running_since, asyncio.get_running_loop()))
 
     def _next_batch(self) -> list[_Queued]:
         """Calls of one layout, oldest first, up to `max_rows` rows; the layouts take turns."""
@@ -151,74 +169,34 @@ class Replica:
             del self._queues[layout]
         return batch
 
-    def _finish(self, batch: list[_Queued], answer: _Answer | Exception) -> None:
+    def _finish(self, batch: list[_Queued], answers: list[Answer] | Exception) -> None:
+        if isinstance(answers, DeviceBroken):
+            self._on_broken(str(answers))
+            return
         self._running_rows = 0
         self._start()  # first, so that the thread works while the replies are written
-        if isinstance(answer, Exception):
-            log.error("a batch could not be run", exc_info=answer)
-            answer = _Answer([(queued, _failed(queued), []) for queued in batch])
-        for queued, reply, buffers in answer.replies:
+        if isinstance(answers, Exception):
+            log.error("a batch could not be run", exc_info=answers)
+            answers = [(_failed(queued), []) for queued in batch]
+        answered = False
+        for queued, (reply, buffers) in zip(batch, answers, strict=True):
+            answered = answered or len(reply.errors) < queued.rows
             queued.reply(reply, buffers)
+        self._failed_batches = 0 if answered else self._failed_batches + 1
 
     def _work(self) -> None:
         """The thread: runs one batch after the other until it is told to end."""
         while (task := self._thread.get()) is not None:
-            batch, started, loop = task
-            answer: _Answer | Exception
-            try:
-                answer = self._run(batch, started)
-            except Exception as exc:  # noqa: BLE001 - a bug of ours; the callers must be told
-                answer = exc
-            loop.call_soon_threadsafe(self._finish, batch, answer)
+            task()
 
-    def _run(self, batch: list[_Queued], started: float) -> _Answer:
-        """In the thread: run every stage on the live rows of the batch, then cut the answer up by calls."""
-        live = [queued.live_rows(started) for queued in batch]
-        parts = [
-            queued.tensors if len(rows) == queued.rows else pick(queued.tensors, rows)
-            for queued, rows in zip(batch, live, strict=True)
-            if rows
-        ]
-        # Which row of which call each row of the joined batch is.
-        owners = [(which, row) for which, rows in enumerate(live) for row in rows]
-        errors: list[list[RowError]] = [
-            _expired(q, rows) for q, rows in zip(batch, live, strict=True)
-        ]
-        tensors = join(parts) if parts else {}
-        times: list[StageTime] = []
-        for name, stage in self._stages:
-            if not owners:
-                break
-            begun = time.perf_counter()
-            outcome = isolate.run(name, stage, tensors)
-            times.append(StageTime(name, (time.perf_counter() - begun) * 1000))
-            for error in outcome.errors:
-                which, row = owners[error.row]
-                errors[which].append(RowError(row, error.code, error.message))
-            if outcome.errors:
-                owners = [owners[row] for row in outcome.kept]
-            tensors = outcome.tensors
-        return _Answer(list(self._split(batch, owners, tensors, errors, times, started)))
-
-    def _split(
-        self,
-        batch: list[_Queued],
-        owners: list[tuple[int, int]],
-        tensors: Tensors,
-        errors: list[list[RowError]],
-        times: list[StageTime],
-        started: float,
-    ) -> Any:
-        counts = [0] * len(batch)
-        for which, _ in owners:
-            counts[which] += 1
-        start = 0
-        for which, queued in enumerate(batch):
-            mine = take(tensors, start, start + counts[which]) if counts[which] else {}
-            start += counts[which]
-            heads, buffers = pack_tensors(mine)
-            queued_ms = (started - queued.arrived) * 1000
-            yield queued, Reply(queued.call.id, queued_ms, times, errors[which], heads), buffers
+    def _run(self, batch: list[_Queued], started: float, loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread: one batch, whose answers go back to the event loop."""
+        answers: list[Answer] | Exception
+        try:
+            answers = self._execution.run(batch, started)
+        except Exception as exc:  # noqa: BLE001 - a bug of ours; the callers must be told
+            answers = exc
+        loop.call_soon_threadsafe(self._finish, batch, answers)
 
 
 def _failed(queued: _Queued) -> Reply:
@@ -227,9 +205,10 @@ def _failed(queued: _Queued) -> Reply:
     return Reply(queued.call.id, 0.0, [], errors, [])
 
 
-def _expired(queued: _Queued, live: list[int]) -> list[RowError]:
-    if len(live) == queued.rows:
-        return []
-    message = "the deadline passed while the request waited for the model"
-    gone = set(range(queued.rows)) - set(live)
-    return [RowError(row, DeadlineExceeded.code, message) for row in sorted(gone)]
+def _settle(future: asyncio.Future[T], error: Exception | None, answer: T | None) -> None:
+    if future.done():  # whoever asked has given up
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(answer)  # type: ignore[arg-type]  # exactly one of the two is given

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from deployments.inference.inputs import Input
+from deployments.inference.inputs import Input, ParamInput, refusal
 
 _EXACT = 1e-6
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -40,12 +40,14 @@ class EndpointRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         split: Percent of traffic by variant.
         unit: Where the sticky key comes from, in this order: ``body``, ``header``.
         inputs: What one row consists of.
+        params: What a request may say beside its rows.
     """
 
     split: dict[str, float]
     variants: dict[str, VariantRoute]
     inputs: tuple[Input, ...]
     salt: str
+    params: tuple[ParamInput, ...] = ()
     unit: tuple[Literal["body", "header"], ...] = ("body", "header")
     deadline_ms: Positive = 2000
     max_request_rows: Positive = 1024
@@ -64,6 +66,12 @@ class EndpointRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not self.inputs:
             raise ValueError("inputs is empty: a row must consist of something")
+        for each in (*self.inputs, *self.params):
+            if (why := refusal(each)) is not None:
+                raise ValueError(f"{each.name!r}: {why}")
+        for names in ([each.name for each in self.inputs], [each.name for each in self.params]):
+            if len(set(names)) < len(names):
+                raise ValueError(f"two have one name among {', '.join(names)}")
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,42 +1,51 @@
-"""The model registry: from a name that people use to one immutable version, its signature and its files.
-
-MLflow is imported when the first `Registry` is made and not before: it costs a process two seconds and a
-hundred megabytes, and most processes of a service never ask the registry anything.
-"""
+"""The model registry: from a name that people use to one immutable version, its signature and its files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployments.artifacts.manifest import Manifest
 from deployments.errors import RegistryError
-from deployments.inference import mlmodel
-from deployments.registry import uris
-from deployments.registry.version import ModelVersion, local_path
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-SQLITE = "sqlite:///"
-
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the second is a missing alias's
+from deployments.registry import tags, uris
+from deployments.registry.absent import absent, newest
+from deployments.registry.connection import Connection
+from deployments.registry.locations import Locations
+from deployments.registry.model_file import reader
+from deployments.registry.version import (
+    ModelVersion,
+    local_path,
+    name_of_place,
+    version_of_digest,
+)
 
 
 class Registry:
-    """A model registry that MLflow can reach: a database, a server or a folder."""
+    """A model registry that MLflow can reach: a server or a database."""
 
-    def __init__(self, tracking_uri: str) -> None:
-        """Opens the registry at `tracking_uri`; a server is asked nothing yet.
+    def __init__(
+        self,
+        registry: str | Connection,
+        digest_of: Callable[[str], Manifest] | None = None,
+        *,
+        s3_endpoint_url: str | None = None,
+    ) -> None:
+        """Opens the registry; a server is asked nothing yet.
+
+        Args:
+            registry: Its address, or an open connection.
+            digest_of: From the place of a model's files to their manifest, for models that are not
+                registered: their version is their digest. Without it such models are refused.
+            s3_endpoint_url: Where an S3-compatible store listens that is not Amazon's.
 
         Raises:
             RegistryError: There is none there.
         """
-        self._uri = tracking_uri
-        self._shown = uris.without_password(tracking_uri)
-        _must_exist(tracking_uri)
-        self._client = self._ask(lambda: _client(tracking_uri))
+        self.connection = registry if isinstance(registry, Connection) else Connection(registry)
+        self.locations = Locations(self.connection)
+        self.read_model_file = reader(self.connection.uri, s3_endpoint_url)
+        self._digest_of = digest_of
 
     def resolve(self, uri: str) -> ModelVersion:
         """The version that `uri` means now; see `uris` for its forms.
@@ -45,18 +54,27 @@ class Registry:
             RegistryError: The URI is none, nothing has that name, the registry is out of reach, or the
                 version's artifacts are.
         """
-        reference = uris.parse(uri)
-        found = self._find(reference)
+        return self.resolve_reference(uris.parse(uri), uri)
+
+    def resolve_reference(self, reference: uris.Reference, shown: str) -> ModelVersion:
+        """The same for a URI that is parsed already; `shown` is how messages call it."""
+        if not isinstance(reference, uris.Registered):
+            return self._unregistered(shown, reference)
+        found = self.find(reference)
         name, version = str(found.name), str(found.version)
-        source = self._location(name, version)
-        file = self._model_file(name, version, source)
+        source = self.locations.of_registered(name, version)
+        file = self.read_model_file(source)
+        recorded = {str(key): str(value) for key, value in found.tags.items()}
+        digest, manifest = pinned(name, version, recorded)
         return ModelVersion(
             name=name,
             version=version,
             source=source,
             flavors=tuple(sorted(file.flavors)),
             signature=file.signature,
-            tags={str(key): str(value) for key, value in found.tags.items()},
+            tags=recorded,
+            digest=digest,
+            manifest=manifest,
         )
 
     def artifact_folder(self, version: ModelVersion) -> Path:
@@ -66,128 +84,71 @@ class Registry:
             RegistryError: They are not there, or cannot be fetched.
         """
         folder = local_path(version.source)
-        if folder is None:
-            return self._fetch(version.source)
-        if not folder.is_dir():
-            raise self._lost(version.name, version.version, version.source)
-        return folder
-
-    def _find(self, reference: uris.Reference) -> Any:
-        name, client = reference.name, self._client
-        if reference.alias is not None:
-            alias = reference.alias
-            found = self._look(lambda: client.get_model_version_by_alias(name, alias))
-        elif reference.version == uris.LATEST:
-            found = self._newest(name)
-        else:
-            found = self._look(lambda: client.get_model_version(name, reference.version))
-        if found is None:
-            raise self._absent(reference)
-        return found
-
-    def _newest(self, name: str) -> Any:
-        quote = '"' if "'" in name else "'"
-        versions = self._ask(
-            lambda: self._client.search_model_versions(
-                f"name={quote}{name}{quote}", max_results=1, order_by=["version_number DESC"]
-            )
-        )
-        return next(iter(versions), None)
-
-    def _location(self, name: str, version: str) -> str:
-        """Where the files are: the registry may name a logged model, which in turn knows its place."""
-        source = str(self._ask(lambda: self._client.get_model_version_download_uri(name, version)))
-        logged = source.removeprefix("models:/")
-        if logged == source:
-            return source
-        return str(self._ask(lambda: self._client.get_logged_model(logged)).artifact_location)
-
-    def _model_file(self, name: str, version: str, source: str) -> mlmodel.ModelFile:
-        folder = local_path(source)
-        if folder is None:
-            with TemporaryDirectory() as scratch:
-                return mlmodel.read(
-                    self._fetch(f"{source.rstrip('/')}/{mlmodel.FILE_NAME}", scratch).parent
-                )
-        if not folder.is_dir():
-            raise self._lost(name, version, source)
-        return mlmodel.read(folder)
-
-    def _fetch(self, uri: str, into: str | None = None) -> Path:
-        """A copy made by MLflow's own downloader, in `into` or a temporary folder of its own."""
+        if folder is not None:
+            if not folder.is_dir():
+                return Path(self.locations.of_registered(version.name, version.version))
+            return folder
         from mlflow.artifacts import download_artifacts
 
+        uri = self.connection.uri
         return Path(
-            self._ask(
-                lambda: download_artifacts(artifact_uri=uri, dst_path=into, tracking_uri=self._uri)
+            self.connection.ask(
+                lambda: download_artifacts(artifact_uri=version.source, tracking_uri=uri)
             )
         )
 
-    def _look(self, question: Callable[[], Any]) -> Any:
-        """The answer, or None where the registry says that there is no such thing."""
-        try:
-            return self._ask(question)
-        except RegistryError as exc:
-            if getattr(exc.__cause__, "error_code", None) in _ABSENT:
-                return None
-            raise
+    def find(self, reference: uris.Registered) -> Any:
+        """MLflow's record of a registered version.
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except Exception as exc:
-            # MLflow lets the errors of its databases, of requests and of every store through.
-            raise RegistryError(
-                f"The model registry {self._shown} does not answer: {_first_line(exc)}. "
-                "Check that it runs and that its address is right."
-            ) from exc
-
-    def _absent(self, reference: uris.Reference) -> RegistryError:
-        """Says what is there instead, since most of these are misspelt."""
-        name = reference.name
-        model = self._look(lambda: self._client.get_registered_model(name))
-        if model is None:
-            models = self._ask(lambda: self._client.search_registered_models(max_results=10))
-            there = ", ".join(sorted(m.name for m in models)) or "none"
-            return RegistryError(
-                f"The model registry {self._shown} has no model `{name}`. Registered are: {there}."
-            )
+        Raises:
+            RegistryError: There is none; the message says what is there instead.
+        """
+        name, client = reference.name, self.connection.client
         if reference.alias is not None:
-            there = ", ".join(
-                f"{alias} (version {v})" for alias, v in sorted(model.aliases.items())
+            alias = reference.alias
+            found = self.connection.look(lambda: client.get_model_version_by_alias(name, alias))
+        elif reference.version == uris.LATEST:
+            found = newest(self.connection, name)
+        else:
+            found = self.connection.look(lambda: client.get_model_version(name, reference.version))
+        if found is None:
+            raise absent(self.connection, reference)
+        return found
+
+    def _unregistered(
+        self, shown: str, reference: uris.Logged | uris.InRun | uris.Place
+    ) -> ModelVersion:
+        if self._digest_of is None:
+            raise RegistryError(
+                f"`{shown}` is not a registered version, and one is needed here: register it "
+                "(`penstock models register`) and name it models:/NAME@ALIAS or models:/NAME/NUMBER."
             )
-            return RegistryError(
-                f"`{name}` has no alias `{reference.alias}` in the model registry {self._shown}; "
-                f"it has: {there or 'none'}. Set the alias, or name a version."
-            )
-        newest = self._newest(name)
-        there = f"its newest is {newest.version}" if newest else "it has none yet; register one"
-        return RegistryError(
-            f"`{name}` has no version {reference.version} in the model registry {self._shown}; {there}."
+        source = self.locations.of(reference)
+        file = self.read_model_file(source)
+        manifest = self._digest_of(source)
+        named = reference.path if isinstance(reference, uris.InRun) else source
+        return ModelVersion(
+            name=name_of_place(named),
+            version=version_of_digest(manifest.digest),
+            source=source,
+            flavors=tuple(sorted(file.flavors)),
+            signature=file.signature,
+            digest=manifest.digest,
+            manifest=manifest.text,
+            registered=False,
         )
 
-    def _lost(self, name: str, version: str, source: str) -> RegistryError:
-        return RegistryError(
-            f"The artifacts of `{name}` version {version} should be in {source}, as the model registry "
-            f"{self._shown} says, but are not there. Restore them, or register the model anew."
-        )
 
+def pinned(name: str, version: str, recorded: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The digest and the manifest in a version's tags.
 
-def _must_exist(tracking_uri: str) -> None:
-    """MLflow would make a missing database, and then truthfully say that nothing is registered."""
-    path = tracking_uri.removeprefix(SQLITE)
-    if path != tracking_uri and not Path(path).is_file():
+    Raises:
+        RegistryError: The digest is none; the message names the version.
+    """
+    try:
+        return tags.decode(recorded)
+    except RegistryError as exc:
         raise RegistryError(
-            f"There is no model registry at {tracking_uri}: the file {path} does not exist. "
-            "Register a model first (`python models/digits.py`), or correct the address."
-        )
-
-
-def _client(tracking_uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri, tracking_uri)
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip().partition("\n")[0] or type(exc).__name__).rstrip(".")
+            f"`{name}` version {version}: {exc.message}. Whoever changed it may have changed its files: "
+            f"look at them, then `penstock models pin {name}/{version} --force`."
+        ) from exc

@@ -18,8 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from deployments.inference.loaders.options import FLAVORS, Flavor
 from deployments.inference.stages import BUILT_IN
-from deployments.spec.args import BucketArgs, StageArgs, Strict
+from deployments.inference.stages.shipped import is_path
+from deployments.spec.args import BucketArgs, LoaderArgs, StageArgs, Strict
+from deployments.spec.signature import SignatureChoice
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -63,11 +66,19 @@ class Resources(Strict):
 
 
 class Variant(Strict):
-    """A candidate behind an endpoint: a registered model version, by alias or number."""
+    """A candidate behind an endpoint: a model version, by alias, number, or where its files are."""
 
-    model: str = Field(description="models:/name@alias, models:/name/7 or models:/name/latest")
+    model: str = Field(
+        description="models:/name@alias, models:/name/7, models:/name/latest, runs:/id/path, a folder or s3://"
+    )
+    trust: Literal["digest", "none"] = Field(
+        default="digest",
+        description="digest: only files that are the registered ones; none: whatever is there, never in production",
+    )
+    loader: LoaderArgs | None = Field(default=None, description="The endpoint's, if not given")
     resources: Resources | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    signature: SignatureChoice = "required"
 
 
 class Traffic(Strict):
@@ -116,8 +127,11 @@ class Stage(StageArgs):
     @field_validator("use")
     @classmethod
     def _known(cls, use: str) -> str:
-        if use not in BUILT_IN:
-            raise ValueError(f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}")
+        if use not in BUILT_IN and not is_path(use):
+            raise ValueError(
+                f"no stage is called {use!r}; there are {', '.join(BUILT_IN)}, "
+                "and package.module:Class or artifact:module:Class for your own"
+            )
         return use
 
 
@@ -156,6 +170,10 @@ class Endpoint(Strict):
     traffic: Traffic
     stages: Stages = Stages()
     resources: Resources = Resources()
+    loader: LoaderArgs = LoaderArgs()
+    load_timeout: Duration = Field(
+        default=300.0, description="For fetching, loading and warming up a replica's model"
+    )
     batching: Batching = Batching()
     autoscaling: Scaling = Scaling()
     limits: Limits = Limits()
@@ -186,4 +204,11 @@ class Spec(Strict):
     """A whole configuration."""
 
     edge: Edge = Edge()
+    pin: Literal["digest", "version"] = Field(
+        default="digest",
+        description="What serve_config.yaml holds a model to: its files' digest, or its version number alone",
+    )
+    flavors: tuple[Flavor, ...] = Field(
+        default=FLAVORS, min_length=1, description="The only flavours that may be loaded"
+    )
     endpoints: dict[Name, Endpoint] = Field(min_length=1)

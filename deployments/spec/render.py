@@ -10,16 +10,21 @@ from collections.abc import Callable, Mapping
 from itertools import chain, count
 from typing import Any
 
-import msgspec
-
-from deployments.errors import SpecError
-from deployments.inference.inputs import Input, TensorInput
-from deployments.inference.mlmodel import TensorSpec
-from deployments.inference.stages import stage_type
+from deployments.inference.inputs import Input, ParamInput
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
 from deployments.registry.version import ModelVersion
-from deployments.spec.args import EdgeArgs, ModelArgs, StageArgs, VersionArgs
+from deployments.spec.args import EdgeArgs, StageArgs, VersionArgs
 from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
+from deployments.spec.pinning import model_args
+from deployments.spec.requests import (
+    Artifact,
+    Example,
+    Requests,
+    agreed,
+    example_of_model,
+    requests_of,
+    with_example,
+)
 
 Json = dict[str, Any]
 
@@ -28,34 +33,55 @@ POLICY = "deployments.cluster.autoscaling:RowsPolicy"
 DRAIN_MARGIN_S = 5.0
 """A replica that goes has the deadline of its last request and this long."""
 
+STUCK_AFTER_AT_LEAST_S = 60.0
+STUCK_AFTER_DEADLINES = 10.0
+"""A batch that runs for so many deadlines answers nobody any more; short ones are given time for a first call."""
+
 _STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postprocess"}
 _TOGETHER = "Together"
 
 
-def render(spec: Spec, resolve: Callable[[str], ModelVersion], *, port: int = 8000) -> Json:
+def render(
+    spec: Spec,
+    resolve: Callable[[str], ModelVersion],
+    *,
+    port: int = 8000,
+    production: bool = False,
+    example_of: Example | None = None,
+    artifact_of: Artifact | None = None,
+) -> Json:
     """The document of `serve_config.yaml`.
 
     Args:
         spec: What was written.
         resolve: From a model URI to its version in the registry.
         port: Where HTTP is served.
+        production: Whether only models whose files are known may be served.
+        example_of: From a version to the row that its model was saved with, for the API document.
+        artifact_of: From a version to its files, verified; for preprocess stages that come with it.
 
     Raises:
-        SpecError: A stage is unknown or its parameters do not fit.
+        SpecError: A stage is unknown or its parameters do not fit; nothing says what requests for a model look
+            like; the variants of an endpoint take different ones.
     """
     applications: dict[str, Json] = {}
     routes: dict[str, EndpointRoute] = {}
     for name, endpoint in spec.endpoints.items():
         variants: dict[str, VariantRoute] = {}
-        inputs: tuple[Input, ...] = ()
+        asked: dict[str, Requests] = {}
+        versions = {each: resolve(variant.model) for each, variant in endpoint.variants.items()}
         for each, variant in endpoint.variants.items():
-            version = resolve(variant.model)
-            args = _version_args(endpoint, variant, version)
+            version = versions[each]
+            args = _version_args(spec, endpoint, variant, version, production=production)
             application = _application(endpoint, variant, args)
             _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
-            inputs = inputs or _inputs(endpoint, version)
-        routes[name] = _route(name, endpoint, variants, inputs)
+            asked[each] = requests_of(endpoint.stages.preprocess, variant, version, artifact_of)
+        taken = agreed(name, asked)
+        first = next(iter(versions.values()))
+        row = example_of_model(endpoint, taken, first, example_of)
+        inputs = with_example(name, taken.inputs, row)
+        routes[name] = _route(name, endpoint, variants, inputs, taken.params)
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "127.0.0.1", "port": port},
@@ -81,16 +107,23 @@ def stages_of(deployment: str) -> tuple[str, ...]:
     return tuple(stage for stage, name in _STAGES.items() if name == deployment)
 
 
-def _version_args(endpoint: Endpoint, variant: Variant, version: ModelVersion) -> VersionArgs:
+def _version_args(
+    spec: Spec, endpoint: Endpoint, variant: Variant, version: ModelVersion, *, production: bool
+) -> VersionArgs:
     stages = endpoint.stages
     return VersionArgs(
-        model=ModelArgs(name=version.name, version=version.version),
+        model=model_args(version, variant.trust, spec.pin, production=production),
         preprocess=StageArgs(use=stages.preprocess.use, params=stages.preprocess.params),
         postprocess=StageArgs(use=stages.postprocess.use, params=stages.postprocess.params),
         placement=stages.placement,
         device=variant.device,
         max_rows=endpoint.batching.max_rows,
         buckets=endpoint.batching.buckets,
+        flavors=spec.flavors,
+        loader=variant.loader or endpoint.loader,
+        load_timeout=endpoint.load_timeout,
+        stuck_after=max(STUCK_AFTER_AT_LEAST_S, STUCK_AFTER_DEADLINES * endpoint.deadline),
+        signature=None if isinstance(variant.signature, str) else variant.signature,
     )
 
 
@@ -120,11 +153,21 @@ def _application(endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Jso
         "name": f"{args.model.name}-v{args.model.version}",
         "route_prefix": None,
         "import_path": "deployments.app:version",
-        "args": args.model_dump(mode="json"),
+        "args": _plain(args),
         "deployments": [
             _deployment(each, given[each][0], given[each][1] or endpoint.autoscaling, endpoint)
             for each in deployments_of(args)
         ],
+    }
+
+
+def _plain(args: VersionArgs) -> Json:
+    """The arguments without what is left at its default, of which a file to be read would be full."""
+    shown = {"placement", "device", "max_rows"}
+    kept = args.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return args.model_dump(mode="json", include=shown | kept.keys()) | {
+        "model": kept["model"],
+        **({"loader": kept["loader"]} if "loader" in kept else {}),
     }
 
 
@@ -166,37 +209,18 @@ def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json)
     )
 
 
-def _inputs(endpoint: Endpoint, version: ModelVersion) -> tuple[Input, ...]:
-    stage = endpoint.stages.preprocess
-    kind = stage_type(stage.use)
-    if not hasattr(kind, "inputs"):
-        raise SpecError(
-            f"the {stage.use} stage is none for preprocessing: it reads a model's answer"
-        )
-    declared = version.signature.inputs if version.signature else ()
-    model = tuple(
-        TensorInput(each.name, each.dtype, tuple(each.shape))
-        for each in declared
-        if isinstance(each, TensorSpec)
-    )
-    try:
-        inputs: tuple[Input, ...] = kind.inputs(stage.params, model)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise SpecError(
-            f"the {stage.use} stage cannot be made of params {dict(stage.params)}: {exc!r}"
-        ) from None
-    return inputs
-
-
 def _route(
-    name: str, endpoint: Endpoint, variants: dict[str, VariantRoute], inputs: tuple[Input, ...]
+    name: str,
+    endpoint: Endpoint,
+    variants: dict[str, VariantRoute],
+    inputs: tuple[Input, ...],
+    params: tuple[ParamInput, ...],
 ) -> EndpointRoute:
-    if endpoint.example is not None and len(inputs) == 1:
-        inputs = (msgspec.structs.replace(inputs[0], example=endpoint.example),)
     return EndpointRoute(
         variants=variants,
         split={each: float(weight) for each, weight in endpoint.traffic.split.items()},
         inputs=inputs,
+        params=params,
         salt=endpoint.traffic.salt or name,
         unit=tuple(endpoint.traffic.unit),
         deadline_ms=round(endpoint.deadline * 1000),

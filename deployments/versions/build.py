@@ -5,63 +5,122 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
+from deployments.inference import mlmodel
 from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
+from deployments.inference.example import example, made_up
 from deployments.inference.loaders import load
-from deployments.inference.stages import Stage, stage_type
-from deployments.spec.args import StageArgs, VersionArgs
+from deployments.inference.mlmodel import Signature
+from deployments.inference.stages import Stage
+from deployments.inference.stages.build import build_stage
+from deployments.inference.tensors import Tensors, rows_of
+from deployments.spec.args import ModelArgs, VersionArgs
+from deployments.versions.warm_up import self_check, try_out, warm_up, what_is_wrong
 
 log = logging.getLogger(__name__)
 
 
-def build_stages(
-    args: VersionArgs,
-    stages: Sequence[str],
-    *,
-    fetch: Callable[[str, str], Path],
-    gpus: Sequence[str],
-    cpus: float,
-) -> list[tuple[str, Stage]]:
-    """The named stages of a version, in order, without those that do nothing.
+@dataclass(frozen=True)
+class Built:
+    """What a replica runs.
+
+    Attributes:
+        stages: By name, in order, without those that do nothing.
+        self_check: Asks the model for its example and raises when the answer is no good; None without a model,
+            and for one whose example was made up and not answered.
+    """
+
+    stages: list[tuple[str, Stage]]
+    self_check: Callable[[], None] | None = None
+
+
+class Builder:
+    """Builds the stages of one version.
 
     Args:
         args: The version.
-        stages: Which of preprocess, model and postprocess.
-        fetch: From a model's name and version to the folder with its files.
+        fetch: From a model to the folder with its verified files.
         gpus: The GPUs that the replica was assigned.
         cpus: The processors that it was assigned; the model uses as many threads, at least one.
-
-    Raises:
-        SetupError: A stage, the model or the device cannot be had.
     """
-    built: list[tuple[str, Stage]] = []
-    for name in stages:
-        begun = time.perf_counter()
-        if name == "model":
-            stage = _model(args, fetch, gpus, cpus)
-        else:
-            given: StageArgs = getattr(args, name)
-            if given.use == "none":
+
+    def __init__(
+        self,
+        args: VersionArgs,
+        *,
+        fetch: Callable[[ModelArgs], Path],
+        gpus: Sequence[str],
+        cpus: float,
+    ) -> None:
+        self._args = args
+        self._fetch = cache(lambda: fetch(args.model))
+        self._gpus = gpus
+        self._threads = max(1, round(cpus))
+
+    def build(self, stages: Sequence[str]) -> Built:
+        """The named ones of preprocess, model and postprocess, ready for their first batch.
+
+        Raises:
+            SetupError: A stage, the model's files, the model or the device cannot be had, or the model does not
+                answer its own example as it should.
+        """
+        built: list[tuple[str, Stage]] = []
+        check: Callable[[], None] | None = None
+        answer: Tensors = {}
+        for name in stages:
+            begun = time.perf_counter()
+            if name == "model":
+                stage, check, answer = self._model()
+            elif (given := getattr(self._args, name)).use == "none":
                 continue
-            kind = stage_type(given.use)
-            folder = fetch(args.model.name, args.model.version) if kind.needs_artifact else None
-            stage = kind(given.params, folder)
-        log.info("built stage %s in %.0f ms", name, (time.perf_counter() - begun) * 1000)
-        built.append((name, stage))
-    return built
+            else:
+                stage = build_stage(name, given.use, given.params, self._fetch)
+                if answer:  # made up, it would prove nothing; but here is a real one
+                    try_out(name, stage, answer)
+            log.info("built stage %s in %.0f ms", name, (time.perf_counter() - begun) * 1000)
+            built.append((name, stage))
+        return Built(built, check)
+
+    def _model(self) -> tuple[Stage, Callable[[], None] | None, Tensors]:
+        args = self._args
+        device = choose_device(self._gpus, args.device, _cuda_available)
+        folder = self._fetch()
+        loaded = load(
+            folder,
+            device=device,
+            threads=self._threads,
+            options=args.loader.options(args.flavors),
+            signature=args.signature.signature() if args.signature else None,
+        )
+        model: Stage = loaded
+        if args.buckets is not None:
+            model = LengthBuckets(loaded, mask=args.buckets.mask, rows=args.buckets.rows)
+        signature = loaded.signature
+        registered = _saved_example(folder, signature)
+        rows = registered or (made_up(signature, 1) if signature else {})
+        if not rows:
+            log.warning("there is no example and no signature to warm the model up with")
+            return model, None, {}
+        answer = warm_up(
+            model,
+            rows,
+            max_rows=args.max_rows,
+            signature=signature,
+            registered=registered is not None,
+        )
+        sound = answer and not what_is_wrong(answer, rows_of(answer), signature, finite=True)
+        return model, self_check(model, rows, signature) if sound else None, answer
 
 
-def _model(
-    args: VersionArgs, fetch: Callable[[str, str], Path], gpus: Sequence[str], cpus: float
-) -> Stage:
-    device = choose_device(gpus, args.device, _cuda_available)
-    folder = fetch(args.model.name, args.model.version)
-    model = load(folder, device=device, threads=max(1, round(cpus)))
-    if args.buckets is None:
-        return model
-    return LengthBuckets(model, mask=args.buckets.mask, rows=args.buckets.rows)
+def _saved_example(folder: Path, signature: Signature | None) -> Tensors | None:
+    """The rows that the model was logged with, by the signature that counts; a folder of bare weights has none."""
+    if not (folder / mlmodel.FILE_NAME).exists():
+        return None
+    return example(folder, replace(mlmodel.read(folder), signature=signature))
 
 
 def _cuda_available() -> bool:

@@ -13,7 +13,8 @@ import uvicorn
 
 from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress, OwnHeaders
-from deployments.inference.inputs import ImageInput, TensorInput, TextInput
+from deployments.inference.execution import Execution
+from deployments.inference.inputs import ColumnInput, ImageInput, TensorInput, TextInput
 from deployments.inference.replica import Replica
 from deployments.inference.stages.classes import Classes
 from deployments.inference.stages.images import Images
@@ -82,6 +83,22 @@ TABLE = Table(
             inputs=(TensorInput("x", "float64", (-1, -1)),),
             salt="loose",
         ),
+        "table": EndpointRoute(
+            variants={"only": PLAIN},
+            split={"only": 100.0},
+            inputs=(
+                ColumnInput("sepal length (cm)", "double"),
+                ColumnInput("größe", "float"),
+                ColumnInput("class", "long"),
+                ColumnInput("a.b", "integer", required=False),
+                ColumnInput("yes?", "boolean"),
+                ColumnInput("note", "string", required=False),
+                ColumnInput("blob", "binary"),
+                ColumnInput("when", "datetime"),
+                ColumnInput("tags", "array(string)"),
+            ),
+            salt="table",
+        ),
         "texts": EndpointRoute(
             variants={"only": PLAIN},
             split={"only": 100.0},
@@ -124,7 +141,9 @@ async def running() -> AsyncIterator[Edge]:
                 ("postprocess", Classes({}, None)),
             ]
         server = BatchServer(
-            Replica(stages, max_rows=64), host="127.0.0.1", max_frame_bytes=1 << 26
+            Replica(Execution(stages), max_rows=64, on_broken=pytest.fail),
+            host="127.0.0.1",
+            max_frame_bytes=1 << 26,
         )
         await server.start()
         servers[application] = server

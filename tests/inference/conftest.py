@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from deployments.inference.execution import Execution
 from deployments.inference.pipeline import Bounds, Pipeline
 from deployments.inference.replica import Replica
 from deployments.inference.stages import Stage
@@ -42,7 +43,7 @@ class Rig:
         self.pipelines: list[Pipeline] = []
 
     async def replica(self, *stages: tuple[str, Stage], max_rows: int = 64) -> Running:
-        replica = Replica(stages, max_rows=max_rows)
+        replica = Replica(Execution(stages), max_rows=max_rows, on_broken=pytest.fail)
         server = BatchServer(replica, host="127.0.0.1", max_frame_bytes=1 << 26)
         await server.start()
         self.running.append(Running(replica, server, f"r{len(self.running)}"))

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from deployments.cluster.tls import client_context, server_context
 from deployments.errors import DeadlineExceeded, SetupError
+from deployments.inference.execution import Execution
 from deployments.inference.pipeline import Bounds, Pipeline
 from deployments.inference.replica import Replica
 from deployments.inference.transport.frames import (
@@ -77,7 +78,9 @@ def test_bytes_that_are_no_frame_are_an_error_of_ours(content, head) -> None:
 
 
 async def echo_server(**options) -> BatchServer:
-    replica = Replica([("model", lambda tensors: tensors)], max_rows=8)
+    replica = Replica(
+        Execution([("model", lambda tensors: tensors)]), max_rows=8, on_broken=pytest.fail
+    )
     server = BatchServer(replica, host="127.0.0.1", max_frame_bytes=1 << 26, **options)
     await server.start()
     return server

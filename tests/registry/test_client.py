@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from deployments.errors import RegistryError, SetupError
 from deployments.registry.client import Registry
-from deployments.registry.patience import PATIENCE, be_brief
-from deployments.registry.version import ModelVersion, local_path
+from deployments.registry.version import ModelVersion, local_path, name_of_place
 from tests.conftest import ROOT
 
 
@@ -112,26 +109,6 @@ def test_a_damaged_model_file_is_a_setup_error(registry, tmp_path):
         (folder / "MLmodel").write_text(intact)
 
 
-def test_a_server_that_is_down_is_an_error_in_seconds():
-    """MLflow's own settings would hold the caller for minutes."""
-    with socket.socket() as taken:  # bound but not listening: connections are refused
-        taken.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        began = time.monotonic()
-        with pytest.raises(RegistryError, match=rf"The model registry {address} does not answer"):
-            Registry(address).resolve("models:/digits@champion")
-
-    assert time.monotonic() - began < 15
-
-
-def test_short_timeouts_leave_what_is_set():
-    """Whoever set MLflow's own variables meant it."""
-    environ = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
-    be_brief(environ)
-
-    assert environ == {**PATIENCE, "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
-
-
 def test_importing_the_client_does_not_import_mlflow():
     """A process that asks the registry nothing does not pay for MLflow, nor for torch."""
     code = "import sys, deployments.registry.client as c; print({'mlflow', 'torch'} & set(sys.modules))"
@@ -154,6 +131,22 @@ def test_importing_the_client_does_not_import_mlflow():
 def test_local_sources_are_paths(source, expected):
     """A `file:` URI is unquoted; what lies behind a network is no path."""
     assert local_path(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("/data/Tall Trees", "tall-trees"),
+        ("s3://bucket/a/b__c-/", "b-c"),
+        ("file:///data/%C3%84pfel%20V2", "pfel-v2"),
+        ("runs/---", "model"),
+        ("s3://bucket", "model"),
+        ("/" + "x" * 39 + "-y", "x" * 39),
+    ],
+)
+def test_a_place_makes_a_name(place, name):
+    """What endpoints and metrics are labelled with for a model that has no name."""
+    assert name_of_place(place) == name
 
 
 def test_a_version_is_a_value():

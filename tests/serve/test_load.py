@@ -18,6 +18,9 @@ pytestmark = pytest.mark.serve
 SLOW = "/api/v1/endpoints/slow/predict"
 log = logging.getLogger(__name__)
 QUEUED_ROWS = 24  # of serve.yaml
+ONE_REPLICA = (
+    44  # rows a second: it does 40 at most, and one batch may fall on the other side of a second
+)
 
 
 def body(rows: int) -> dict[str, list[list[int]]]:
@@ -32,6 +35,7 @@ class Crowd:
         self._size = size
         self._body = body(rows)
         self.statuses: Counter[int] = Counter()
+        self.refusals: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._one()) for _ in range(self._size)]
@@ -47,6 +51,7 @@ class Crowd:
             answer = await self._client.post(SLOW, json=self._body)
             self.statuses[answer.status_code] += 1
             if answer.status_code != 200:
+                self.refusals.add(answer.text)
                 await asyncio.sleep(0.1)
 
 
@@ -70,17 +75,18 @@ async def test_a_load_step_scales_up_and_down_again(
     async with Crowd(many, 24) as crowd:
         up = await asyncio.to_thread(wait_for, lambda: models(2), 20)
         began = time.monotonic()
-        await asyncio.sleep(8)  # the new one starts
-        before = crowd.statuses[200]
-        await asyncio.sleep(2)
-        rate = (crowd.statuses[200] - before) / 2
+        rate = 0.0
+        while rate <= ONE_REPLICA and time.monotonic() < began + 45:  # the new one starts
+            before = crowd.statuses[200]
+            await asyncio.sleep(2)
+            rate = (crowd.statuses[200] - before) / 2
     assert up, "it did not scale up"
     async with Crowd(many, 1) as trickle:
         down = await asyncio.to_thread(wait_for, lambda: models(1), 30)
     assert down, "it did not scale down"
     log.info("down %.1f s after up; %.0f rows/s with two", time.monotonic() - began, rate)
-    assert set(crowd.statuses) == set(trickle.statuses) == {200}
-    assert rate > 50  # one replica does 40 at most
+    assert not crowd.refusals | trickle.refusals, (crowd.statuses, trickle.statuses)
+    assert rate > ONE_REPLICA
     await many.aclose()
 
 

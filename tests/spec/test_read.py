@@ -81,7 +81,8 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
             "use: image",
             (
                 "endpoints.digits.stages.preprocess.use: Value error, no stage is called 'image'; "
-                "there are none, images, text, classes, pooled"
+                "there are none, images, text, columns, classes, pooled, "
+                "and package.module:Class or artifact:module:Class for your own"
             ),
         ),
         (
@@ -89,7 +90,8 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
             "use: klasses",
             (
                 "endpoints.digits.stages.postprocess.use: Value error, no stage is called 'klasses'; "
-                "there are none, images, text, classes, pooled"
+                "there are none, images, text, columns, classes, pooled, "
+                "and package.module:Class or artifact:module:Class for your own"
             ),
         ),
         (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FLAVORS = ("pytorch", "onnx", "sklearn", "transformers", "pyfunc")
+Flavor = Literal["pytorch", "onnx", "sklearn", "transformers", "pyfunc"]
+FLAVORS: tuple[Flavor, ...] = ("pytorch", "onnx", "sklearn", "transformers", "pyfunc")
 """Every flavour that can be loaded, in the order of preference where an artifact has several."""
 
 Precision = Literal["float32", "float16", "bfloat16"]

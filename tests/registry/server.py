@@ -1,0 +1,89 @@
+"""A real `mlflow server` in a process of its own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+
+class MlflowServer:
+    """Started by `start`, stopped by `stop`; `url` is its address from the first on, `artifacts` its folder.
+
+    It costs some six seconds and is shared by all tests that do not stop it.
+
+    Args:
+        backend_uri: Its database.
+        artifacts: Where it keeps artifacts: a folder, or an `s3://` URI.
+        log: The file that its output goes to.
+        env: Added to its environment, as S3's address and credentials.
+    """
+
+    def __init__(
+        self,
+        backend_uri: str,
+        artifacts: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.artifacts = Path(artifacts)
+        self._log = log
+        self._env = dict(env or {})
+        self._command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+            *("--port", str(self.port), "--workers", "1"),
+            *("--backend-store-uri", backend_uri, "--artifacts-destination", artifacts),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout_s: float = 90.0) -> MlflowServer:
+        """Returns when it answers."""
+        own = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=own | {"MLFLOW_DISABLE_TELEMETRY": "true"} | self._env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout_s
+        while not self._healthy():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def stop(self) -> None:
+        """Ends it with its workers."""
+        if self._process is None:
+            return
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+        self._process = None
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
