@@ -127,6 +127,12 @@ def test_what_cannot_be_served_is_named(name) -> None:
         route(signature)
 
 
+def test_two_inputs_of_one_name() -> None:
+    """An object has a key once."""
+    with pytest.raises(SpecError, match="m version 1: two inputs are called a"):
+        route(signed(ColumnSpec("a", "long"), ColumnSpec("a", "double")))
+
+
 def test_a_stage_takes_the_place_of_what_cannot_be_served() -> None:
     """A model of objects is served where a stage makes them of something else."""
     found = route(signed(ColumnSpec("o", "object")), stage={"use": "text"})
