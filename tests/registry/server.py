@@ -64,12 +64,12 @@ class MlflowServer:
         return self
 
     def stop(self) -> None:
-        """Ends it with its workers."""
+        """Ends it with its workers; what connections it still waits for is not worth waiting for."""
         if self._process is None:
             return
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.wait(3)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)

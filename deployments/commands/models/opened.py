@@ -28,7 +28,7 @@ class Opened:
 
     @cached_property
     def downloads(self) -> Downloads:
-        return Downloads(self.settings, self.bar.told)
+        return Downloads(self.settings, on_total=self.bar.expected, on_bytes=self.bar.arrived)
 
     @cached_property
     def registry(self) -> Registry:

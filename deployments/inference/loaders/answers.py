@@ -9,6 +9,7 @@ their types in the signature (`array`, `object`) makes them JSON always.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -116,10 +117,8 @@ def _tensor(values: Any, spec: Spec | None) -> Array:
         array = _from_list(values)
     if array.ndim == 0:
         array = array.reshape(1)
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OUS":
         array = _from_objects(array, spec)
-    elif array.dtype.kind in "US":
-        array = array.astype(object)
     elif array.dtype.kind == "M":
         array = array.astype("datetime64[ns]")
     return _declared(array, spec)
@@ -139,6 +138,8 @@ def _from_list(values: Any) -> Array:
 
 def _from_objects(array: Array, spec: Spec | None) -> Array:
     """Numbers if all are, with NaN for None among them; else str and bytes as they are and the rest as JSON."""
+    if math.prod(array.shape[1:]) == 1:
+        array = array.reshape(-1)  # a column of strings, as ONNX graphs answer them
     values = array.tolist()
     declared = _dtype(spec)
     if declared is not None and declared.kind == "M":

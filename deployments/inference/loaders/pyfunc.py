@@ -30,6 +30,8 @@ class PythonFunction:
         self._limit = ThreadLimit(threads)
         self.signature = signature
         specs = () if signature is None else signature.inputs
+        schema = model.metadata.get_input_schema()
+        self._nameless = bool(schema and not (schema.is_tensor_spec() or schema.has_input_names()))
         self._unmarked = [
             spec.name
             for spec in specs
@@ -69,6 +71,8 @@ class PythonFunction:
         data = model_input(columns, self.signature)
         if without:
             data = data.drop(columns=list(without))
+        if self._nameless:
+            data.columns = range(data.shape[1])  # which some models check, as MLflow numbers them
         return tensors_of(self._model.predict(data, params=params or None), self.signature)
 
 

@@ -30,10 +30,12 @@ def load(wanted: Wanted) -> pyfunc.PythonFunction:
 
 def _stay_offline() -> None:
     """Let nothing be asked of the hub: what is missing is an error at once, not after a timeout."""
-    import huggingface_hub.constants
-    import transformers  # noqa: F401 - the first to be told missing, by its own name
+    import transformers  # first, to be the one that is told missing
+
+    import huggingface_hub.constants  # isort: skip
 
     huggingface_hub.constants.HF_HUB_OFFLINE = True
+    transformers.utils.logging.disable_progress_bar()  # nobody watches a replica's output
 
 
 def _place(function: pyfunc.PythonFunction, device: str) -> None:

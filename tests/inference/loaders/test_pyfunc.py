@@ -24,7 +24,7 @@ class Priced(mlflow.pyfunc.PythonModel):
     """Prices from a table whose amounts may be missing, with a parameter; and what columns it saw."""
 
     def predict(self, context, model_input, params=None):
-        amount = model_input["amount"] if "amount" in model_input else 1
+        amount = model_input.get("amount", 1)
         return pd.DataFrame(
             {
                 "price": model_input["each"] * amount * params["rate"],
