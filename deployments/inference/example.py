@@ -19,7 +19,7 @@ from deployments.inference.tensors import MISSING_SUFFIX, Array, Tensors
 
 log = logging.getLogger(__name__)
 
-_UNFIT = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+_UNFIT = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 
 
 def example(folder: Path, file: ModelFile) -> Tensors | None:

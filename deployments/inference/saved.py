@@ -94,7 +94,8 @@ def _column(spec: ColumnSpec, values: list[Any]) -> Tensors:
         given = [_from_base64(value) for value in given]
     if not is_array(spec.type):
         given = [None if value is None else _typed(kind, value) for value in given]
-    return column(spec.name, spec.type, given)
+    with np.errstate(over="raise"):  # FloatingPointError is an ArithmeticError, as OverflowError is
+        return column(spec.name, spec.type, given)
 
 
 def _typed(kind: str, value: Any) -> Any:

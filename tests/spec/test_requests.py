@@ -109,6 +109,8 @@ UNSERVABLE = {
     "no dtype": (signed(TensorSpec("c", "f33", (-1,))), "'c': data type 'f33' not understood"),
     "no rows": (signed(TensorSpec("x", "int8", ())), "'x': its shape is empty"),
     "one batch size": (signed(TensorSpec("x", "int8", (8, 3))), "'x': the first axis .* is 8"),
+    "a size of -2": (signed(TensorSpec("x", "int8", (-1, -2))), "sizes are -1 for any"),
+    "half a letter": (signed(ColumnSpec("\ud800", "long")), "is not Unicode text"),
     "ours": (signed(ColumnSpec("?params", "long")), "'\\?params': names that begin with"),
     "a quote": (signed(ColumnSpec('5"', "long")), "a name cannot hold quotation marks"),
     "a parameter": (
