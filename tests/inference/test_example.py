@@ -158,6 +158,16 @@ def test_an_example_that_does_not_fit_is_none(tmp_path, damage) -> None:
     assert example(inside) is None
 
 
+def test_numbers_that_do_not_fit_their_column_make_no_example(tmp_path) -> None:
+    """A float of 1e39 would be an infinity."""
+    folder = saved(tmp_path, pd.DataFrame({"a": [1.0, 1e39]}))
+
+    assert example(folder)["a"].tolist() == [1.0, 1e39]
+    assert example(folder, Signature((ColumnSpec("a", "float"),), ())) is None
+    assert example(folder, Signature((ColumnSpec("a", "long"),), ())) is None
+    assert example(folder, Signature((ColumnSpec("a", "string"),), ())) is None
+
+
 def test_without_an_example_or_a_signature_there_is_none(tmp_path) -> None:
     """Both are optional in MLflow."""
     (tmp_path / "MLmodel").write_text("flavors: {sklearn: {}}")

@@ -109,6 +109,8 @@ UNSERVABLE = {
     "no dtype": (signed(TensorSpec("c", "f33", (-1,))), "'c': data type 'f33' not understood"),
     "no rows": (signed(TensorSpec("x", "int8", ())), "'x': its shape is empty"),
     "one batch size": (signed(TensorSpec("x", "int8", (8, 3))), "'x': the first axis .* is 8"),
+    "a size of -2": (signed(TensorSpec("x", "int8", (-1, -2))), "sizes are -1 for any"),
+    "half a letter": (signed(ColumnSpec("\ud800", "long")), "is not Unicode text"),
     "ours": (signed(ColumnSpec("?params", "long")), "'\\?params': names that begin with"),
     "a quote": (signed(ColumnSpec('5"', "long")), "a name cannot hold quotation marks"),
     "a parameter": (
@@ -125,6 +127,12 @@ def test_what_cannot_be_served_is_named(name) -> None:
 
     with pytest.raises(SpecError, match=f"m version 1 .*{message}.*signature:"):
         route(signature)
+
+
+def test_two_inputs_of_one_name() -> None:
+    """An object has a key once."""
+    with pytest.raises(SpecError, match="m version 1: two inputs are called a"):
+        route(signed(ColumnSpec("a", "long"), ColumnSpec("a", "double")))
 
 
 def test_a_stage_takes_the_place_of_what_cannot_be_served() -> None:

@@ -67,6 +67,11 @@ def test_requests_name_the_columns() -> None:
         ({"order": ["a"], "types": {"a": "lnog"}}, (), "column a .* is of type lnog"),
         ({"order": ["a"], "fill": {"a": "x"}}, (), "cannot be made of params"),
         (
+            {"order": ["a"], "fill": {"a": 1.5}, "types": {"a": "long"}},
+            (),
+            "fill of column a is no long",
+        ),
+        (
             {"order": ["a"], "fill": {"a": "x"}, "categories": {"a": ["y"]}},
             (),
             "fill of column a is none of its categories",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from deployments.errors import SetupError, SpecError
 from deployments.inference import isolate
 from deployments.inference.inputs import ColumnInput, TensorInput
-from deployments.inference.loaders.code import borrowed
+from deployments.inference.loaders.code import borrowed, install
+from deployments.inference.loaders.wanted import Wanted
+from deployments.inference.stages import shipped
 from deployments.inference.stages.build import build_stage, stage_inputs
 
 SOURCE = '''
@@ -166,6 +169,14 @@ def test_two_versions_bring_modules_of_one_name(tmp_path) -> None:
     assert [inputs[0].dtype for inputs in found] == ["float32", "int8", "float32"]
     assert "mypack" not in sys.modules
     assert not list(tmp_path.rglob("__pycache__")), "the digest would not match any more"
+
+
+def test_a_stage_and_the_model_of_a_version_share_its_modules(artifact) -> None:
+    """In a replica that runs both, what one made the other knows by its class."""
+    before = shipped.load("artifact:mypack.stages:Plain", artifact)
+    install(Wanted(artifact, {"python_function": {"code": "code"}}))
+
+    assert importlib.import_module("mypack.stages").Plain is before
 
 
 ERRORS = {
