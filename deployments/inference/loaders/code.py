@@ -31,7 +31,7 @@ class ArtifactFinder(MetaPathFinder):
 
     Attributes:
         names: The modules and packages that lie there.
-        evicted: What was imported under these names before, by its full name.
+        evicted: What was imported under these names before, by its full name, to be put back.
         kept: Those of the names that go on meaning what they did.
     """
 
@@ -65,7 +65,21 @@ class ArtifactFinder(MetaPathFinder):
             log.warning("an artifact ships %s; the one imported already stays", ", ".join(native))
         # Neither can be in a process twice: what stays of the old would not fit the new.
         self.kept = frozenset(native | (self.names & sys.stdlib_module_names))
-        self.evicted = {name: sys.modules.pop(name) for name in self.ours()}
+        self.evicted = {name: sys.modules[name] for name in self.ours()}
+        for name, module in self.evicted.items():
+            # A stage that came with the model may have been imported before it: one copy serves both.
+            if not self._is_home(module):
+                del sys.modules[name]
+
+    def _is_home(self, module: ModuleType) -> bool:
+        """Whether a module came from these very folders."""
+        # A package without `__init__.py` has no file, but places.
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        return any(
+            place and Path(place).is_relative_to(folder)
+            for place in places
+            for folder in self.folders
+        )
 
 
 def install(wanted: Wanted) -> None:
@@ -126,11 +140,11 @@ def borrowed() -> Iterator[None]:
 def _code_folders(wanted: Wanted) -> list[Path]:
     """Where the artifact's code lies, by what its flavours say and by custom, each folder once."""
     said = [conf.get("code") for conf in wanted.flavors.values()]
-    folders = [wanted.path(code).resolve() for code in said if isinstance(code, str) and code]
-    by_custom = wanted.folder / "code"
+    folders = [wanted.path(code).absolute() for code in said if isinstance(code, str) and code]
+    by_custom = wanted.folder.absolute() / "code"
     if by_custom.is_dir():
-        folders.append(by_custom.resolve())
-    return list(dict.fromkeys(folders))
+        folders.append(by_custom)
+    return list({folder.resolve(): folder for folder in folders}.values())
 
 
 def _modules(folder: Path) -> Iterator[str]:

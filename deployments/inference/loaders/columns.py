@@ -8,19 +8,11 @@ from typing import Any
 import numpy as np
 
 from deployments.errors import ModelFailed
+from deployments.inference.mlmodel import SCALARS
 from deployments.inference.tensors import MISSING_SUFFIX, Array, Tensors
 
-NUMERIC = {
-    "boolean": np.dtype(np.bool_),
-    "integer": np.dtype(np.int32),
-    "long": np.dtype(np.int64),
-    "float": np.dtype(np.float32),
-    "double": np.dtype(np.float64),
-    "datetime": np.dtype("datetime64[ns]"),
-}
+NUMERIC = {kind: np.dtype(name) for kind, name in SCALARS.items() if name != "object"}
 """The dtypes of MLflow's column types that are no Python objects."""
-NESTED = frozenset({"array", "object", "map"})
-"""The column types whose values are lists or mappings: as tensors they are one JSON text per row."""
 
 
 def found(tensors: Tensors, name: str) -> Array:

@@ -82,7 +82,7 @@ def load(wanted: Wanted) -> PythonFunction:
 
 
 def _loaded(wanted: Wanted) -> Any:
-    model = mlflow.pyfunc.load_model(str(wanted.folder.resolve()), suppress_warnings=True)
+    model = mlflow.pyfunc.load_model(str(wanted.folder.absolute()), suppress_warnings=True)
     method = wanted.options.method
     if method is not None:
         implementation = model._model_impl  # noqa: SLF001 - MLflow calls it a stable interface

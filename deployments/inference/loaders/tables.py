@@ -6,14 +6,13 @@ so that a model sees the same here as behind MLflow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 
-from deployments.inference.loaders.columns import NESTED, NUMERIC, cast, found
+from deployments.inference.loaders.columns import NUMERIC, cast, found
 from deployments.inference.mlmodel import ColumnSpec, Signature, TensorSpec
 from deployments.inference.tensors import MISSING_SUFFIX, PARAMS, Array, Tensors, rows_of
 
@@ -71,7 +70,7 @@ def _column(array: Array, spec: ColumnSpec, missing: Array | None) -> Any:
     lacking = missing is not None and bool(missing.any())
     dtype = NUMERIC.get(spec.type)
     if dtype is None:
-        values = _objects(array, spec)
+        values: list[Any] = array.tolist()  # of lists, for a column of arrays
         if missing is not None:
             values = [None if gone else v for v, gone in zip(values, missing, strict=True)]
         # Strings get the type that pandas gives them by itself, as they had in training.
@@ -93,10 +92,3 @@ def _column(array: Array, spec: ColumnSpec, missing: Array | None) -> Any:
 def _absent(spec: ColumnSpec, rows: int) -> Any:
     dtype = NUMERIC.get(spec.type, np.dtype(object))
     return _column(np.zeros(rows, dtype), spec, np.ones(rows, dtype=bool))
-
-
-def _objects(array: Array, spec: ColumnSpec) -> list[Any]:
-    values: list[Any] = array.tolist()
-    if spec.type in NESTED:
-        return [json.loads(v) if isinstance(v, str | bytes) and v else v for v in values]
-    return values

@@ -81,7 +81,7 @@ def test_what_no_tensor_holds_is_json_row_by_row(rows, expected):
 
 def test_declared_nested_outputs_are_json_always():
     """Where a list of lists happens to be rectangular too, as it is for a lone row."""
-    signature = outputs(ColumnSpec("found", "array"))
+    signature = outputs(ColumnSpec("found", "array(long)"))
 
     for rows in ([[1, 2]], [[1, 2], [3]], np.array([[1, 2]])):
         assert json.loads(plain(rows, signature)["found"][0]) == [1, 2]

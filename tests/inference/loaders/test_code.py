@@ -104,13 +104,30 @@ def test_two_artifacts_with_packages_of_the_same_names(tmp_path, home, kind, ini
     assert sys.path is path
 
 
-def test_a_replica_keeps_its_models_code(tmp_path, home):
-    """Without giving it back, code that imports only when it is called finds its own modules for good."""
+@pytest.mark.parametrize("init", [True, False], ids=["packages", "folders"])
+def test_a_replica_keeps_its_models_code(tmp_path, home, monkeypatch, init):
+    """Code that imports only when it is called finds its own modules for good, whatever comes onto the path."""
     with code.borrowed():  # for this process, which is none
-        model = load(artifact(tmp_path / "m", 2, "sklearn"), device="cpu", threads=None)
-        assert sys.path[0] == str((tmp_path / "m" / "code").resolve())
+        folder = artifact(tmp_path / "m", 2, "sklearn", init=init)
+        model = load(folder, device="cpu", threads=None)
+        assert sys.path[0] == str(folder / "code")
+        monkeypatch.syspath_prepend(str(package(tmp_path / "other", 3, init=init)))
+
         assert model(DATA)["output"].tolist() == [202, 204]
-        assert Path(sys.modules["models"].__file__).is_relative_to(tmp_path / "m")
+
+
+def test_a_stage_that_came_with_the_model_shares_its_modules(tmp_path, home, monkeypatch):
+    """Imported before the model, from the same folder: one copy, so that classes are equal to themselves."""
+    folder = artifact(tmp_path / "m", 2, "sklearn")
+    del sys.modules["models"]
+    monkeypatch.syspath_prepend(str(folder / "code"))
+    net = importlib.import_module("models.net")
+
+    with code.borrowed():
+        load(folder, device="cpu", threads=None)
+        assert sys.modules["models.net"] is net
+
+    assert sys.modules["models.net"] is net
 
 
 @pytest.mark.parametrize("kind", ["sklearn", "pyfunc"])

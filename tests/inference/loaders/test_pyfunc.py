@@ -12,12 +12,9 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 from deployments.errors import LoadError
-from deployments.inference import mlmodel
 from deployments.inference.loaders import load
 from deployments.inference.loaders.options import LoadOptions
 from deployments.inference.tensors import PARAMS
-
-PYFUNC = LoadOptions(flavor="pyfunc")
 
 
 class Priced(mlflow.pyfunc.PythonModel):
@@ -57,12 +54,7 @@ def priced(tmp_path_factory):
 
 
 def loaded(folder, **options):
-    file = mlmodel.read(folder)
-    params = (mlmodel.ParamSpec("rate", "double", 1.0),)
-    signature = mlmodel.Signature(file.signature.inputs, file.signature.outputs, params)
-    return load(
-        folder, device="cpu", threads=1, options=LoadOptions(**options), signature=signature
-    )
+    return load(folder, device="cpu", threads=1, options=LoadOptions(**options))
 
 
 def batch(**more):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models.utils import _enforce_schema
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
 
 from deployments.errors import ModelFailed
 from deployments.inference.loaders.tables import model_input
@@ -86,11 +87,19 @@ def test_a_batch_is_not_changed_by_what_is_missing_in_it():
     assert tensors["c"].tolist() == [1.5, 2]
 
 
-def test_nested_columns_are_python_objects():
-    """They travel as JSON; MLflow's check takes lists and mappings."""
-    tensors = {"c": np.array(['{"a": [1, 2]}', '{"a": []}'], object)}
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("long", [[1, 2], [3, 4]]), ("double", [[0.5], [1]]), ("string", [["a", "é"], ["b", ""]])],
+)
+def test_a_column_of_arrays_is_one_of_lists(kind, values):
+    """Which is what MLflow's check takes, for a tensor of [rows, n]."""
+    tensor = np.array(values, dtype=object if kind == "string" else None)
 
-    assert model_input(tensors, columns(c="object"))["c"].tolist() == [{"a": [1, 2]}, {"a": []}]
+    table = model_input({"c": tensor}, columns(c=f"array({kind})"))
+
+    assert table["c"].tolist() == values
+    checked = _enforce_schema(table, Schema([ColSpec(Array(DataType[kind]), "c")]))
+    assert [list(row) for row in checked["c"]] == values
 
 
 def test_a_number_is_not_rounded_into_an_integer():
