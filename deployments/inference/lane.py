@@ -73,10 +73,21 @@ class Lane:
         queue = self._queues.setdefault(part.layout, deque())
         # With no replica to send to, nothing else takes the expired out, and the queue would grow without end.
         while queue and queue[0].work.dead:
-            self.waiting_rows -= queue.popleft().rows
+            queue.popleft()
         queue.append(part)
-        self.waiting_rows += part.rows
+        self._entered(part)
         self._schedule()
+
+    def left(self, part: Part) -> None:
+        """The part does not wait any more; if it is dead, it is taken out of its queue when its turn comes."""
+        part.queue = None
+        self.waiting_rows -= part.rows
+        if not self.waiting_rows:
+            self._rate.idle()
+
+    def _entered(self, part: Part) -> None:
+        part.queue = self
+        self.waiting_rows += part.rows
 
     def set_replicas(self, addresses: Sequence[ReplicaAddress]) -> None:
         """Follow which replicas are running: connect to the new ones, let the others finish and go."""
@@ -104,6 +115,8 @@ class Lane:
             batch = self._next_batch()
             if batch:
                 self._send(channel, batch)
+        if not self.ready:
+            self._rate.idle()  # nobody serves the queue: that says nothing of how fast it will be served
 
     def _free_channel(self) -> Channel | None:
         """The ready replica with the fewest batches under way, if its window has room."""
@@ -122,8 +135,8 @@ class Lane:
             self._max_rows, queue[0].rows if not rows else 0
         ):
             part = queue.popleft()
-            self.waiting_rows -= part.rows
             if not part.work.dead:
+                self.left(part)
                 batch.append(part)
                 rows += part.rows
         if queue:
@@ -182,7 +195,7 @@ class Lane:
             for part in reversed(fresh):
                 part.retried = True
                 self._queues.setdefault(part.layout, deque()).appendleft(part)
-                self.waiting_rows += part.rows
+                self._entered(part)
             again = [part for part in again if part not in fresh]
         for part in again:
             part.work.fail(self._lost_error())

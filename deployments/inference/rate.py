@@ -29,6 +29,10 @@ class ServiceRate:
             return 0.0
         return self._rows / self._seconds
 
+    def idle(self) -> None:
+        """Nothing waits, or nobody is there to serve it: the time until the next batch does not count."""
+        self._last = 0.0
+
     def sent(self, now: float, rows: int, *, others_wait: bool) -> None:
         """A batch of `rows` was sent at `now`, in seconds of any steady clock."""
         if self._last:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from deployments.errors import DeadlineExceeded, PenstockError
 from deployments.inference.tensors import Layout, Tensors, join, layout_of
@@ -56,11 +57,20 @@ class Work:
             self.future.set_result(join([each.tensors for each in self.parts]))
 
     def abandon(self) -> None:
-        """Tell the replicas that hold a part of it that they need not begin."""
+        """Tell the queues and the replicas that hold a part of it that they need not begin."""
         for part in self.parts:
+            if part.queue is not None:
+                part.queue.left(part)
             if part.flight is not None:
                 channel, call, item = part.flight
                 channel.cancel(call, item)
+
+
+class Queue(Protocol):
+    """What a part waits in."""
+
+    def left(self, part: Part) -> None:
+        """It does not wait any more: it is sent on, or nobody wants its answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +82,7 @@ class Part:
         entered: When it began to wait for its present stage, on the monotonic clock.
         retried: Whether it was already lost once with a replica.
         flight: The channel, call and item by which a replica has it now.
+        queue: What it waits in now.
     """
 
     work: Work
@@ -81,6 +92,7 @@ class Part:
     entered: float
     retried: bool = False
     flight: tuple[Channel, int, int] | None = None
+    queue: Queue | None = None
 
     @property
     def layout(self) -> Layout:

@@ -334,3 +334,20 @@ async def test_three_stages_in_one_replica_answer_the_same(rig) -> None:
     assert type(bad) is ModelFailed
     assert bad.fields == ("inputs[1]",)
     assert list(good[1].stages) == ["preprocess", "model", "postprocess"]
+
+
+async def test_those_who_left_keep_nobody_waiting(rig) -> None:
+    """A crowd that cancels leaves no queue behind: the next request is admitted, now and after a pause."""
+    pipeline = await rig.serving(Double(0.05), bounds=Bounds(max_rows=1, max_in_flight=1))
+    for pause in (0.0, 1.0):
+        crowd = [asyncio.create_task(pipeline.predict(batch(n), soon(60))) for n in range(60)]
+        await asyncio.sleep(0.6)  # long enough to know how slow the model is
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        await asyncio.sleep(pause)
+
+        answers = await asyncio.gather(
+            *(pipeline.predict(batch(n), soon(1.5)) for n in range(4)), return_exceptions=True
+        )
+        assert [answer[0]["y"].tolist() for answer in answers] == [[0], [2], [4], [6]]

@@ -59,3 +59,12 @@ def test_idle_time_does_not_count() -> None:
     rate.sent(now + 0.1, 4, others_wait=False)
     steady(rate, now + 3600, 1)
     assert rate.rows_per_second == pytest.approx(40, rel=0.1)
+
+
+def test_an_interruption_does_not_count() -> None:
+    """A minute in which the queue was emptied otherwise, or had no replica, does not make it slow."""
+    rate = ServiceRate()
+    now = steady(rate, 100, 5)
+    rate.idle()
+    rate.sent(now + 60, 4, others_wait=True)
+    assert rate.rows_per_second == pytest.approx(40)

@@ -13,6 +13,10 @@ import httpx
 import numpy as np
 import pytest
 
+from deployments.registry.client import Registry
+from deployments.settings import Settings
+from deployments.versions.download import Downloads
+from deployments.versions.pin import pin
 from tests.conftest import ExampleRegistry
 from tests.serve import slow
 from tests.serve.service import CONFIG, Service
@@ -35,6 +39,7 @@ def tracking_uri(
     shutil.copy(example_registry.tracking_uri.removeprefix("sqlite:///"), home / "registry.db")
     uri = f"sqlite:///{home}/registry.db"
     slow.register(uri, home / "artifacts")
+    pin(Registry(uri), Downloads(Settings(home=home)).manifest_of, "slow", "1")
     return uri
 
 
