@@ -85,8 +85,7 @@ class Registry:
         """
         folder = local_path(version.source)
         if folder is not None:
-            if not folder.is_dir():
-                return Path(self.locations.of_registered(version.name, version.version))
+            self.locations.check(version.source, f"`{version.name}` version {version.version}")
             return folder
         from mlflow.artifacts import download_artifacts
 

@@ -42,11 +42,7 @@ class Locations:
         client, what = self._connection.client, f"`{name}` version {version}"
         source = str(self._ask(lambda: client.get_model_version_download_uri(name, version)))
         place = self._follow(source, what)
-        folder = local_path(place)
-        if folder is None:
-            self._must_be_reachable(place, what)
-        else:
-            self._must_be_here(place, folder, what)
+        self.check(place, what)
         return place
 
     def of(self, reference: uris.Logged | uris.InRun | uris.Place) -> str:
@@ -64,12 +60,16 @@ class Locations:
             place, what = self._of_logged(reference), f"the logged model {reference.model_id}"
         else:
             place, what = self._of_run(reference), f"{reference.path} of run {reference.run_id}"
+        self.check(place, what)
+        return place
+
+    def check(self, place: str, what: str) -> None:
+        """Raises RegistryError if `place`, as the registry gave it for `what`, is refused or gone."""
         folder = local_path(place)
         if folder is None:
             self._must_be_reachable(place, what)
         else:
             self._must_be_here(place, folder, what)
-        return place
 
     def logged_in(self, reference: uris.InRun) -> str | None:
         """The id of the model that a run logged under this name; None where it is a mere folder of the run.
