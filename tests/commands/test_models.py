@@ -308,8 +308,6 @@ def test_a_registry_that_is_down_is_one_line(call: Call, monkeypatch: pytest.Mon
         monkeypatch.setenv("PENSTOCK_TRACKING_URI", f"http://me:hunter2@{address}")
         for arguments in (
             ("list",),
-            ("show", "trees"),
-            ("pin", "trees"),
             ("promote", "trees", "1", "--alias", "champion"),
             ("fetch", "trees", "--json"),
         ):
