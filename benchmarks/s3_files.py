@@ -19,6 +19,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection; bodies go from the page cache to the socket in the kernel."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     folder: Path
 
     def log_message(self, *_):

@@ -68,9 +68,9 @@ class Eviction:
         return sum(weight(folder) for folder in folders)
 
     def _delete(self, folder: Path) -> int:
-        size = weight(folder)
+        before = weight(folder)
         self._shelves.discard(folder)
-        return size
+        return before - weight(folder)
 
     def _by_last_use(self) -> list[str]:
         shelves = self._shelves

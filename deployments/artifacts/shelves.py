@@ -73,7 +73,8 @@ class Shelves:
     def discard(self, folder: Path) -> None:
         """Deletes `folder`: out of everybody's sight first, as deleting takes a while and may be cut off."""
         aside = self.trash / f"{folder.name}.{os.getpid()}.{time.monotonic_ns()}"
-        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+        # Somebody else was faster, or it is not ours to delete: whoever counts bytes finds out.
+        with contextlib.suppress(OSError):
             folder.rename(aside)
             delete(aside)
 
@@ -114,7 +115,7 @@ def delete(folder: Path) -> None:
 def unlock(folder: Path) -> None:
     """Lets its owner delete and add in `folder` and all folders below it."""
     for parent, _, _ in os.walk(folder):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             Path(parent).chmod(0o755)
 
 

@@ -7,13 +7,11 @@ covers it too.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deployments.errors import ArtifactError, DigestMismatch
-
-if TYPE_CHECKING:
-    from model_signing import hashing
 
 SIGNATURE = "model.sig"
 
@@ -72,14 +70,13 @@ def verify_signature(folder: Path, public_key: Path) -> None:
         ) from None
 
 
-def _hashing(signature: Path) -> hashing.Config:
+def _hashing(signature: Path) -> Any:
     # Git's files count as well: what is not signed could be anything.
-    return _module("hashing").Config().set_ignored_paths(paths=[signature], ignore_git_paths=False)  # type: ignore[no-any-return]
+    config = _module("hashing").Config()
+    return config.set_ignored_paths(paths=[signature], ignore_git_paths=False)
 
 
 def _module(name: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(f"model_signing.{name}")
     except ImportError as fault:

@@ -13,6 +13,7 @@ from deployments.registry.absent import absent, newest
 from deployments.registry.connection import Connection
 from deployments.registry.locations import Locations
 from deployments.registry.model_file import reader
+from deployments.registry.places import check_place
 from deployments.registry.version import (
     ModelVersion,
     local_path,
@@ -85,8 +86,8 @@ class Registry:
         """
         folder = local_path(version.source)
         if folder is not None:
-            if not folder.is_dir():
-                return Path(self.locations.of_registered(version.name, version.version))
+            what = f"`{version.name}` version {version.version}"
+            check_place(self.connection, version.source, what)
             return folder
         from mlflow.artifacts import download_artifacts
 

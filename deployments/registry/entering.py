@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deployments.artifacts.manifest import Manifest
 from deployments.errors import RegistryError
 from deployments.registry import tags
 from deployments.registry.connection import Connection
+from deployments.registry.process_wide import as_mlflows_own, time_for_uploads
 
-_UPLOAD_TIMEOUT_S = 300
 _NAME = re.compile(r"[^/:@\s]+")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _VERSION_LIKE = re.compile(r"v\d+|latest", re.IGNORECASE)
@@ -52,21 +52,39 @@ class Entering:
             RegistryError: The registry or its store does not take it.
         """
         client, ask = self._connection.client, self._connection.ask
-        experiment = ask(lambda: client.get_experiment_by_name(name))
-        if experiment is None:
-            place = None if self._connection.host else artifacts.absolute().as_uri()
-            experiment_id = str(ask(lambda: client.create_experiment(name, place)))
-        else:
-            experiment_id = str(experiment.experiment_id)
+        place = None if self._connection.host else artifacts.absolute().as_uri()
+        experiment = self._ensure(
+            lambda: client.get_experiment_by_name(name),
+            lambda: client.create_experiment(name, place),
+        )
+        experiment_id = str(experiment.experiment_id)
         model = ask(lambda: client.create_logged_model(experiment_id, name=name), once=True)
         try:
-            with _time_for_uploads():
+            with time_for_uploads():
                 ask(lambda: client.log_model_artifacts(model.model_id, str(folder)))
         except RegistryError:
             self._connection.look(lambda: client.finalize_logged_model(model.model_id, "FAILED"))
             raise
         ask(lambda: client.finalize_logged_model(model.model_id, "READY"))
         return Origin(f"models:/{model.model_id}", model_id=str(model.model_id))
+
+    def _ensure(self, find: Callable[[], Any], create: Callable[[], Any]) -> Any:
+        """What `find` finds, made first if it is not there.
+
+        Creating may fail since somebody else was faster, or since our own first try did succeed and its
+        answer was lost: then it is there now.
+        """
+        found = self._connection.look(find)
+        if found is not None:
+            return found
+        try:
+            self._connection.ask(create)
+        except RegistryError:
+            found = self._connection.look(find)
+            if found is None:
+                raise
+            return found
+        return self._connection.ask(find)
 
     def create_version(
         self, name: str, origin: Origin, manifest: Manifest, more: Mapping[str, str]
@@ -78,9 +96,10 @@ class Entering:
         """
         check_name(name)
         client, ask = self._connection.client, self._connection.ask
-        if self._connection.look(lambda: client.get_registered_model(name)) is None:
-            ask(lambda: client.create_registered_model(name))
-        with _as_mlflows_own(self._connection.uri):
+        self._ensure(
+            lambda: client.get_registered_model(name), lambda: client.create_registered_model(name)
+        )
+        with as_mlflows_own(self._connection.uri):
             made = ask(
                 lambda: client.create_model_version(
                     name,
@@ -114,38 +133,6 @@ class Entering:
         check_alias(alias)
         client = self._connection.client
         self._connection.ask(lambda: client.set_registered_model_alias(name, alias, version))
-
-
-@contextmanager
-def _as_mlflows_own(uri: str) -> Iterator[None]:
-    """Makes `uri` MLflow's registry for the whole process, for a while.
-
-    Where the registry is a database, MLflow looks a version's logged model up in that one and not in the
-    client's (`create_model_version` in `mlflow/store/model_registry/sqlalchemy_store.py` says so itself).
-    """
-    import mlflow
-
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-
-
-@contextmanager
-def _time_for_uploads() -> Iterator[None]:
-    """A server answers an upload when its own store has all of it, which takes longer than a question."""
-    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
-
-    before = MLFLOW_HTTP_REQUEST_TIMEOUT.get_raw()
-    MLFLOW_HTTP_REQUEST_TIMEOUT.set(max(MLFLOW_HTTP_REQUEST_TIMEOUT.get(), _UPLOAD_TIMEOUT_S))
-    try:
-        yield
-    finally:
-        MLFLOW_HTTP_REQUEST_TIMEOUT.unset() if before is None else MLFLOW_HTTP_REQUEST_TIMEOUT.set(
-            before
-        )
 
 
 def check_name(name: str) -> None:

@@ -194,3 +194,12 @@ def test_no_credentials(s3: Stored, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         StoreError, match=r"no credentials for s3://models/1/artifacts: .*AWS_ACCESS"
     ):
         s3.store().list(time.monotonic() + 10)
+
+
+def test_a_profile_or_an_address_that_is_none(s3: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What boto3 refuses before it asks anybody is one line as well."""
+    with pytest.raises(StoreError, match=r"cannot ask for s3://models/1: Invalid endpoint: here"):
+        S3Store("s3://models/1", endpoint_url="here")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StoreError, match=r"The config profile \(nobody\) could not be found"):
+        s3.store()

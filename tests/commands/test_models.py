@@ -31,7 +31,7 @@ def test_list_shows_every_version(call: Call, trees: Trees) -> None:
         ("2", [], ["python_function", "sklearn"]),
         ("1", ["champion"], ["python_function", "sklearn"]),
     ]
-    assert {trees.name} < {e["name"] for e in call("list", "--json").json} | {""}
+    assert trees.name in {entry["name"] for entry in call("list", "--json").json}
 
 
 def test_a_listing_survives_files_that_are_gone(call: Call, trees: Trees) -> None:
@@ -308,8 +308,6 @@ def test_a_registry_that_is_down_is_one_line(call: Call, monkeypatch: pytest.Mon
         monkeypatch.setenv("PENSTOCK_TRACKING_URI", f"http://me:hunter2@{address}")
         for arguments in (
             ("list",),
-            ("show", "trees"),
-            ("pin", "trees"),
             ("promote", "trees", "1", "--alias", "champion"),
             ("fetch", "trees", "--json"),
         ):

@@ -41,7 +41,7 @@ class MlflowServer:
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_s: float = 90.0) -> MlflowServer:
+    def start(self, timeout_s: float = 300.0) -> MlflowServer:
         """Returns when it answers."""
         own = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
         with self._log.open("ab") as log:

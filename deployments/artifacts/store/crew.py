@@ -74,7 +74,10 @@ def _work(
 
 def _raise_if_failed(outcomes: SimpleQueue[BaseException | None], deadline: float) -> None:
     try:
-        fault = outcomes.get(timeout=max(0.0, deadline - time.monotonic()))
+        left = min(
+            max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX
+        )  # "inf" is a deadline too
+        fault = outcomes.get(timeout=left)
     except Empty:
         raise TimeoutError from None
     if fault is not None:

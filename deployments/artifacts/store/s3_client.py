@@ -45,8 +45,8 @@ class S3Client:
     ) -> None:
         self.address = address
         self._patience = patience
-        session = boto3.session.Session()
         try:
+            session = boto3.session.Session()
             self._credentials = session.get_credentials()
             self.s3: Any = session.client(
                 "s3", endpoint_url=endpoint_url, config=_config(patience, connections, endpoint_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from deployments.registry.catalogue import Entry, entries
 from deployments.registry.client import Registry
 
 _READERS = 8
+_READING_S = 20.0
 
 
 def list_models(
@@ -25,8 +27,9 @@ def list_models(
     found = entries(registry.connection, name)
     if name is not None and not found:
         registry.resolve(f"models:/{name}/latest")  # says what is there instead
+    deadline = time.monotonic() + _READING_S
     with ThreadPoolExecutor(_READERS) as pool:
-        flavors = list(pool.map(lambda entry: flavors_of(registry, entry), found))
+        flavors = list(pool.map(lambda entry: flavors_of(registry, entry, deadline), found))
     if json:
         say_json([_object(e, f) for e, f in zip(found, flavors, strict=True)])
     elif not found:
@@ -38,8 +41,13 @@ def list_models(
         )
 
 
-def flavors_of(registry: Registry, entry: Entry) -> list[str] | None:
-    """The flavours in the version's `MLmodel` file; None where it is out of reach, which ends no listing."""
+def flavors_of(registry: Registry, entry: Entry, deadline: float) -> list[str] | None:
+    """The flavours in the version's `MLmodel` file; None where it is out of reach, which ends no listing.
+
+    None is begun after the deadline: a store that hangs may not hold hundreds of versions up in turn.
+    """
+    if time.monotonic() > deadline:
+        return None
     try:
         place = registry.locations.of_registered(entry.name, entry.version)
         return sorted(registry.read_model_file(place).flavors)
