@@ -7,16 +7,18 @@ from the same 1,437 of them and are judged on the same 360: a perceptron, which 
 with the alias `champion`, and a convolutional net, version 2, `challenger`. Run again, the script does
 nothing; `--force` trains anew and moves the aliases to the new versions.
 
-This is a script and no part of the server: it knows MLflow, and nothing of Penstock. Any model that is
-registered the way `register` does it can be served the same way.
+This is a script and no part of the server: it knows MLflow, and of Penstock two names of tags. Any model
+that is registered the way `register` does it can be served the same way.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import os
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -177,6 +179,25 @@ def signature() -> Any:
     )
 
 
+def file_tags(model_id: str) -> dict[str, str]:
+    """The tags by which whoever serves a version knows its files, before any of them is loaded.
+
+    The manifest is what `sha256sum` prints for each file, sorted by path, and the digest its own SHA-256.
+    """
+    import mlflow
+
+    place = mlflow.get_logged_model(model_id).artifact_location
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=scratch))
+        files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+        manifest = "".join(
+            f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n"
+            for path in sorted(files, key=str.encode)
+        )
+    digest = hashlib.sha256(manifest.encode()).hexdigest()
+    return {"penstock.digest": f"sha256:{digest}", "penstock.manifest": manifest}
+
+
 def register(candidate: Candidate, model: nn.Module, split: Split, reached: float) -> str:
     """Logs the model in a run of its own, registers it and points its alias there.
 
@@ -203,7 +224,11 @@ def register(candidate: Candidate, model: nn.Module, split: Split, reached: floa
             source=logged.model_uri,
             run_id=mlflow.active_run().info.run_id,
             model_id=logged.model_id,
-            tags={"test_accuracy": f"{reached:.4f}", "architecture": candidate.title},
+            tags={
+                "test_accuracy": f"{reached:.4f}",
+                "architecture": candidate.title,
+                **file_tags(logged.model_id),
+            },
         )
         client.set_registered_model_alias(NAME, candidate.alias, version.version)
     return str(version.version)

@@ -15,6 +15,7 @@ The registered model goes from token ids to token embeddings. What comes before 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import json
 import logging
@@ -169,6 +170,25 @@ def signature() -> Any:
     )
 
 
+def file_tags(model_id: str) -> dict[str, str]:
+    """The tags by which whoever serves a version knows its files, before any of them is loaded.
+
+    The manifest is what `sha256sum` prints for each file, sorted by path, and the digest its own SHA-256.
+    """
+    import mlflow
+
+    place = mlflow.get_logged_model(model_id).artifact_location
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=scratch))
+        files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+        manifest = "".join(
+            f"{hashlib.sha256(files[path].read_bytes()).hexdigest()}  {path}\n"
+            for path in sorted(files, key=str.encode)
+        )
+    digest = hashlib.sha256(manifest.encode()).hexdigest()
+    return {"penstock.digest": f"sha256:{digest}", "penstock.manifest": manifest}
+
+
 def register(encoder: Encoder, package: Path) -> str:
     """Logs the encoder with its tokenizer, registers it and points the alias there.
 
@@ -199,7 +219,7 @@ def register(encoder: Encoder, package: Path) -> str:
             source=logged.model_uri,
             run_id=run.info.run_id,
             model_id=logged.model_id,
-            tags={"architecture": "MiniLM-L6-H384"},
+            tags={"architecture": "MiniLM-L6-H384", **file_tags(logged.model_id)},
         )
         client.set_registered_model_alias(NAME, ALIAS, version.version)
     return str(version.version)

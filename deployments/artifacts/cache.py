@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,19 +102,20 @@ class Cache:
             check_manifest(manifest, digest)
         visit = _Visit(self._shelves, self._eviction, key, digest, manifest, on_event)
         marker = self._shelves.in_use / key
-        try:
-            # Closed, and with that given back, by whoever holds what is returned, or with the last reference.
-            lock = FileLock(marker)
-            lock.acquire(shared=True, deadline=deadline)
-            fetched = visit.ensure(fill, deadline)
-            lock.touch()
-        except TimeoutError:
-            raise ArtifactError(
-                f"another process on this node has been working on {key} in {self._shelves.root} "
-                "for longer than this one may wait (PENSTOCK_FETCH_TIMEOUT_S)"
-            ) from None
-        except OSError as fault:
-            raise disk_fault(fault, marker, 0) from None
+        with ExitStack() as undo:
+            try:
+                lock = undo.enter_context(FileLock(marker))
+                lock.acquire(shared=True, deadline=deadline)
+                fetched = visit.ensure(fill, deadline)
+                lock.touch()
+            except TimeoutError:
+                raise ArtifactError(
+                    f"another process on this node has been working on {key} in {self._shelves.root} "
+                    "for longer than this one may wait (PENSTOCK_FETCH_TIMEOUT_S)"
+                ) from None
+            except OSError as fault:
+                raise disk_fault(fault, marker, 0) from None
+            undo.pop_all()  # from here on the lock is the holder's
         return Held(visit.files, lock, fetched=fetched)
 
 

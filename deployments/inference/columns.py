@@ -17,6 +17,7 @@ from deployments.inference.mlmodel import SCALARS
 from deployments.inference.tensors import MISSING_SUFFIX, Array, Tensors
 
 _ARRAY = "array("
+_DTYPES: dict[str, np.dtype[Any]] = {kind: np.dtype(name) for kind, name in SCALARS.items()}
 _BLANK: dict[str, Any] = {"string": "", "binary": b"", "datetime": "1970-01-01", "boolean": False}
 """What stands where a value is missing, before it becomes part of a tensor; 0 for the other types."""
 
@@ -44,7 +45,7 @@ def is_array(kind: str) -> bool:
 
 def dtype_of(kind: str) -> np.dtype[Any]:
     """The dtype of the column's tensor; object for str and bytes."""
-    return np.dtype(SCALARS[scalar_of(kind) or ""])
+    return _DTYPES[scalar_of(kind) or ""]
 
 
 def column(name: str, kind: str, values: list[Any]) -> Tensors:
@@ -80,7 +81,7 @@ def _blank(kind: str, values: list[Any]) -> Any:
 
 
 def _filled(kind: str, values: list[Any]) -> Array:
-    if not is_array(kind):
+    if kind in SCALARS:
         return _scalars(kind, values)
     lengths = {len(value) for value in values}
     if len(lengths) > 1:
@@ -94,15 +95,14 @@ def _filled(kind: str, values: list[Any]) -> Array:
 
 
 def _scalars(kind: str, values: Sequence[Any]) -> Array:
-    dtype = np.dtype(SCALARS[kind])
+    dtype = _DTYPES[kind]
     if dtype.kind == "O":
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array
     if dtype.kind == "M":
         return moments(values)
-    with np.errstate(over="ignore"):
-        return np.array(values, dtype=dtype)
+    return np.array(values, dtype=dtype)
 
 
 def moments(values: Sequence[str]) -> Array:

@@ -91,6 +91,8 @@ def refusal(spec: Input | ParamInput) -> str | None:
         return "names that begin with ? are Penstock's own"
     if any(char in '"\\' or char < " " for char in spec.name):
         return "a name cannot hold quotation marks, backslashes or control characters"
+    if any("\ud800" <= char <= "\udfff" for char in spec.name):
+        return "its name is not Unicode text"
     match spec:
         case TensorInput():
             return _tensor_refusal(spec)
@@ -112,6 +114,8 @@ def _tensor_refusal(spec: TensorInput) -> str | None:
         return f"the dtype {spec.dtype} has no form in JSON"
     if not spec.shape:
         return "its shape is empty; the first axis is the rows"
+    if min(spec.shape) < -1:
+        return f"its shape is {list(spec.shape)}, but sizes are -1 for any, or from 0 up"
     if spec.shape[0] != -1:
         return f"the first axis of its shape is {spec.shape[0]} and not -1, but batches have any number of rows"
     return None

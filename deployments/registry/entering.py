@@ -80,16 +80,17 @@ class Entering:
         client, ask = self._connection.client, self._connection.ask
         if self._connection.look(lambda: client.get_registered_model(name)) is None:
             ask(lambda: client.create_registered_model(name))
-        made = ask(
-            lambda: client.create_model_version(
-                name,
-                origin.source,
-                run_id=origin.run_id,
-                tags={**more, **tags.encode(manifest.digest, manifest.text)},
-                model_id=origin.model_id,
-            ),
-            once=True,
-        )
+        with _as_mlflows_own(self._connection.uri):
+            made = ask(
+                lambda: client.create_model_version(
+                    name,
+                    origin.source,
+                    run_id=origin.run_id,
+                    tags={**more, **tags.encode(manifest.digest, manifest.text)},
+                    model_id=origin.model_id,
+                ),
+                once=True,
+            )
         return str(made.version)
 
     def set_digest(self, name: str, version: str, manifest: Manifest) -> None:
@@ -113,6 +114,23 @@ class Entering:
         check_alias(alias)
         client = self._connection.client
         self._connection.ask(lambda: client.set_registered_model_alias(name, alias, version))
+
+
+@contextmanager
+def _as_mlflows_own(uri: str) -> Iterator[None]:
+    """Makes `uri` MLflow's registry for the whole process, for a while.
+
+    Where the registry is a database, MLflow looks a version's logged model up in that one and not in the
+    client's (`create_model_version` in `mlflow/store/model_registry/sqlalchemy_store.py` says so itself).
+    """
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 @contextmanager

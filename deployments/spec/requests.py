@@ -151,6 +151,12 @@ def _unsigned(called: str, *, stage_says: bool) -> str:
 def _refuse_unservable(
     called: str, inputs: tuple[Input, ...], params: tuple[ParamInput, ...]
 ) -> None:
+    for what, names in (
+        ("inputs", [i.name for i in inputs]),
+        ("parameters", [p.name for p in params]),
+    ):
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SpecError(f"{called}: two {what} are called {', '.join(twice)}")
     for what, each in (
         *(("input", each) for each in inputs),
         *(("parameter", each) for each in params),

@@ -1,57 +1,108 @@
-"""Fetches the files of a model version: into a scratch folder to look at, or into the node's cache to load."""
+"""Gets the files of a model version: into this node's cache to load them, or afresh to see what the store holds now."""
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+from deployments.artifacts.cache import Cache, Held
+from deployments.artifacts.fetch import Limits, key_of, obtain
 from deployments.artifacts.manifest import Manifest, manifest_of
-from deployments.artifacts.store import open_store
-from deployments.errors import StoreError
+from deployments.artifacts.shelves import delete
+from deployments.artifacts.store import Store, open_store
+from deployments.errors import ArtifactError, DigestMismatch
+from deployments.registry.version import ModelVersion, local_path
 from deployments.settings import Settings
+from deployments.versions.announced import Announced
 
-Told = Callable[[int, int | None], None]
-"""Told how many bytes came since the last time, and how many there are in all, if that is known."""
+Trust = Literal["digest", "none"]
 
 
 class Downloads:
-    """Downloads under an operator's limits: where to, how large, and for how long."""
+    """Downloads under an operator's settings: where to, how large, for how long, and signed by whom."""
 
-    def __init__(self, settings: Settings, told: Told = lambda _, __: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_total: Callable[[int], None] = lambda _: None,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        on_event: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Touches nothing yet.
+
+        Args:
+            settings: The operator's.
+            on_total: Told how many bytes there are, before each download.
+            on_bytes: Told of every few bytes that arrive.
+            on_event: Told in a line what takes long.
+        """
         self._settings = settings
-        self._told = told
+        self._on_total, self._on_bytes, self._on_event = on_total, on_bytes, on_event
+        self._limits = Limits(settings.fetch_timeout_s, settings.artifact_max_bytes)
+
+    def held(self, version: ModelVersion, trust: Trust = "digest") -> Held:
+        """The version's files in this node's cache, verified, and kept there until they are given back.
+
+        Args:
+            version: As the registry resolved it.
+            trust: `none` takes files that nobody recorded a digest of; where there is one, it counts always.
+
+        Raises:
+            DigestMismatch: The files are others than were registered, or nobody recorded which.
+            ArtifactError: They cannot be had.
+        """
+        if version.digest is None and trust != "none":
+            raise DigestMismatch(
+                f"`{version.name}` version {version.version} is not pinned: nobody recorded which files it "
+                f"has. Run `penstock models pin {version.name}/{version.version}`."
+            )
+        return obtain(
+            self._cache,
+            key_of(version.digest, version.source),
+            open_store=lambda: self._store(version.source),
+            digest=version.digest,
+            manifest=Manifest.parse(version.manifest) if version.manifest else None,
+            limits=self._limits,
+            signing_key=self._settings.signing_key,
+            on_bytes=self._on_bytes,
+            on_event=self._on_event,
+        )
 
     @contextmanager
     def fresh(self, source: str) -> Iterator[Path]:
-        """The files that are in the store now, past any cache, in a folder that is gone afterwards.
+        """The files that are in the store now, past the cache, in a folder that is gone afterwards.
 
         Raises:
-            StoreError: They cannot be had, or not within the limits.
+            ArtifactError: They cannot be had, or not within the limits.
         """
-        settings = self._settings
-        store = open_store(
-            source, tracking_uri=settings.tracking_uri, endpoint_url=settings.s3_endpoint_url
-        )
-        deadline = time.monotonic() + settings.fetch_timeout_s
-        files = store.list(deadline)
-        sizes = [file.size for file in files]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        if total is not None and total > settings.artifact_max_bytes:
-            raise StoreError(
-                f"{store.uri} has {total:,} bytes; PENSTOCK_ARTIFACT_MAX_BYTES allows "
-                f"{settings.artifact_max_bytes:,}."
-            )
-        assert settings.cache is not None
-        settings.cache.mkdir(parents=True, exist_ok=True)
         # Beside the cache and not in /tmp, which is often memory, and too small for a model.
-        with tempfile.TemporaryDirectory(prefix="look-", dir=settings.cache) as scratch:
-            folder = Path(scratch) / "files"
-            folder.mkdir()
-            store.fetch(files, folder, deadline=deadline, on_bytes=lambda n: self._told(n, total))
-            yield folder
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix="look-", dir=self._root))
+        except OSError as exc:
+            raise ArtifactError(
+                f"Nothing can be written to {self._root}: {exc.strerror} (PENSTOCK_CACHE says where)."
+            ) from exc
+        try:
+            # A cache of its own, so that limits, faults and a full disk mean the same as in the real one.
+            with obtain(
+                Cache(scratch, self._limits.max_bytes),
+                key_of(None, source),
+                open_store=lambda: self._store(source),
+                digest=None,
+                manifest=None,
+                limits=self._limits,
+                on_bytes=self._on_bytes,
+                on_event=self._on_event,
+            ) as held:
+                yield held.folder
+        finally:
+            delete(scratch)
 
     def manifest_of(self, source: str) -> Manifest:
         """The manifest of the files that are in the store now.
@@ -59,5 +110,24 @@ class Downloads:
         Raises:
             ArtifactError: They cannot be had.
         """
-        with self.fresh(source) as folder:
+        folder = local_path(source)
+        if folder is not None:
             return manifest_of(folder)
+        with self.fresh(source) as fetched:
+            return manifest_of(fetched)
+
+    def _store(self, source: str) -> Store:
+        settings = self._settings
+        store = open_store(
+            source, tracking_uri=settings.tracking_uri, endpoint_url=settings.s3_endpoint_url
+        )
+        return Announced(store, self._on_total)
+
+    @cached_property
+    def _cache(self) -> Cache:
+        return Cache(self._root, self._settings.cache_max_bytes)
+
+    @property
+    def _root(self) -> Path:
+        assert self._settings.cache is not None  # the settings see to it
+        return self._settings.cache

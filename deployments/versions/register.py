@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.artifacts.manifest import Manifest, manifest_of
+from deployments.artifacts.signing import sign
 from deployments.errors import RegistryError
 from deployments.inference import mlmodel
 from deployments.registry import uris
@@ -35,6 +36,7 @@ def register(
     artifacts: Path,
     alias: str | None = None,
     tags: Mapping[str, str] | None = None,
+    private_key: Path | None = None,
 ) -> Registration:
     """Makes `model` the next version of `name`.
 
@@ -48,6 +50,7 @@ def register(
         artifacts: Where a registry that is a database keeps uploaded files.
         alias: To be pointed at the new version.
         tags: More tags for the version.
+        private_key: Signs a folder of this machine first, which puts `model.sig` into it.
 
     Raises:
         SetupError: It is no model, is registered already, cannot be read, or the registry refuses.
@@ -56,39 +59,46 @@ def register(
     if alias is not None:
         check_alias(alias)
     entering = Entering(registry.connection)
-    origin, manifest = _origin(registry, entering, fetched_manifest, model, name, artifacts)
+    if isinstance(model, uris.Place) and local_path(model.source) is not None:
+        origin, manifest = _uploaded(registry, model, name, artifacts, private_key)
+    elif private_key is not None:
+        raise RegistryError("Only a folder of this machine can be signed: fetch the model first.")
+    else:
+        origin, manifest = _where_it_is(registry, fetched_manifest, model)
     version = entering.create_version(name, origin, manifest, tags or {})
     if alias is not None:
         entering.set_alias(name, alias, version)
     return Registration(name, version, manifest.digest, origin.source, alias)
 
 
-def _origin(
-    registry: Registry,
-    entering: Entering,
-    fetched_manifest: Callable[[str], Manifest],
-    model: uris.Reference,
-    name: str,
-    artifacts: Path,
+def _uploaded(
+    registry: Registry, model: uris.Place, name: str, artifacts: Path, private_key: Path | None
+) -> tuple[Origin, Manifest]:
+    folder = Path(registry.locations.of(model))
+    mlmodel.read(folder)
+    if private_key is not None:
+        sign(folder, private_key)
+    # Of the files here and not of what the store then has: a damaged upload is to be noticed.
+    manifest = manifest_of(folder)
+    return Entering(registry.connection).upload(folder, name, artifacts), manifest
+
+
+def _where_it_is(
+    registry: Registry, fetched_manifest: Callable[[str], Manifest], model: uris.Reference
 ) -> tuple[Origin, Manifest]:
     if isinstance(model, uris.Registered):
         raise RegistryError(
-            f"models:/{model.name}… is registered already: `penstock models promote` gives it an alias."
+            f"`{model.name}` is registered already: `penstock models promote` gives a version an alias."
         )
     place = registry.locations.of(model)
-    folder = local_path(place)
-    if isinstance(model, uris.Place) and folder is not None:
-        mlmodel.read(folder)
-        # Of the files here and not of what the store then has: a damaged upload is to be noticed.
-        manifest = manifest_of(folder)
-        return entering.upload(folder, name, artifacts), manifest
     registry.read_model_file(place)
     manifest = fetched_manifest(place)
-    if isinstance(model, uris.Logged):
-        return Origin(f"models:/{model.model_id}", model_id=model.model_id), manifest
-    if isinstance(model, uris.InRun):
-        logged = registry.locations.logged_in(model)
-        if logged is not None:
-            return Origin(f"models:/{logged}", model_id=logged), manifest
-        return Origin(place, run_id=model.run_id), manifest
-    return Origin(place), manifest
+    if isinstance(model, uris.Place):
+        return Origin(place), manifest
+    run_id = model.run_id if isinstance(model, uris.InRun) else None
+    logged = (
+        registry.locations.logged_in(model) if isinstance(model, uris.InRun) else model.model_id
+    )
+    if logged is not None:
+        return Origin(f"models:/{logged}", run_id, logged), manifest
+    return Origin(place, run_id), manifest

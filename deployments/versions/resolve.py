@@ -11,7 +11,8 @@ from typing import Any
 from deployments.artifacts.store import open_store
 from deployments.errors import PenstockError
 from deployments.inference import mlmodel
-from deployments.inference.example import MAX_BYTES, example, json_row
+from deployments.inference.example import example, json_row
+from deployments.inference.saved import MAX_BYTES
 from deployments.inference.tensors import Tensors
 from deployments.registry.client import Registry
 from deployments.registry.patience import PATIENCE

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deployments.artifacts.manifest import Manifest
 from deployments.artifacts.manifest import verify as verify_files
+from deployments.artifacts.signing import verify_signature
 from deployments.errors import RegistryError
 from deployments.registry import uris
 from deployments.registry.client import Registry, pinned
@@ -71,4 +72,4 @@ def _check(folder: Path, what: Expected, key: Path | None) -> None:
     if what.digest is not None:
         verify_files(folder, what.digest, what.manifest)
     if key is not None:
-        raise NotImplementedError
+        verify_signature(folder, key)

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from deployments.api.decode import BodyDecoder
 from deployments.errors import BadRequest
-from deployments.inference.inputs import ImageInput, TensorInput, TextInput
+from deployments.inference.inputs import (
+    ColumnInput,
+    ImageInput,
+    ParamInput,
+    TensorInput,
+    TextInput,
+)
 
 GOOD = [[1] * 8] * 8
 SECRET = "5ecre7"
@@ -219,12 +225,19 @@ DECODERS = [
     BodyDecoder((TextInput("text"),), 4),
     BodyDecoder((TensorInput("x", "int32", (-1, -1)),), 4),
     BodyDecoder((TensorInput("x", "float32", (-1, 2)), TextInput("t")), 4),
+    BodyDecoder((TensorInput("x", "datetime64[ns]", (-1, -1)),), 4),
+    BodyDecoder((TensorInput("x", "uint64", (-1,)),), 4),
+    BodyDecoder(
+        (ColumnInput("a", "datetime", required=False), ColumnInput("b", "array(float)")),
+        4,
+        (ParamInput("p", "datetime", None, (-1,)),),
+    ),
 ]
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 @given(document=anything | st.fixed_dictionaries({"inputs": st.lists(anything)}))
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_is_decoded_or_refused(decoder, document) -> None:
     """Whatever JSON comes, and much that is not JSON, is tensors or a `BadRequest` with a field."""
     try:

@@ -172,7 +172,9 @@ def test_arrays_that_are_missing_are_as_long_as_the_others() -> None:
 
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
-MOMENTS = st.datetimes(dt.datetime(1678, 1, 2), dt.datetime(2261, 12, 30))
+MOMENTS = st.datetimes(
+    dt.datetime.fromisoformat("1678-01-02"), dt.datetime.fromisoformat("2261-12-30")
+)
 # By type: what a client has, how it writes it, and what the model gets.
 VALUES = {
     "boolean": (st.booleans(), bool),

@@ -64,7 +64,7 @@ class Proxy:
                 self.proxy = proxy
                 super().setup()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
@@ -104,6 +104,11 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.refuse()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing: clients that break off are what these tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):

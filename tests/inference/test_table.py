@@ -43,6 +43,16 @@ def test_a_table_survives_the_way_through_yaml() -> None:
             {"inputs": [{"kind": "tensor", "name": "x", "dtype": "f33", "shape": [-1]}]},
             "data type 'f33' not understood",
         ),
+        (
+            {"inputs": [{"kind": "column", "name": "a", "type": "map"}]},
+            "'a': a column of type map does not fit",
+        ),
+        (
+            {"inputs": [{"kind": "column", "name": "a", "type": "long"}] * 2},
+            "two have one name among a, a",
+        ),
+        ({"params": [{"name": "?p", "type": "long"}]}, "Penstock's own"),
+        ({"params": [{"name": "p", "type": "binary"}]}, "cannot be of type binary"),
         ({"deadline_ms": 0}, "deadline_ms"),
         ({"unit": ["cookie"]}, "Invalid enum value 'cookie'"),
     ],

@@ -40,7 +40,7 @@ def there_and_back(tensors):
 
 @given(
     array=hnp.arrays(
-        st.sampled_from(["<f4", "<f8", "<i8", "|u1", "|b1", "<f2", "<i2"]),
+        st.sampled_from(["<f4", "<f8", "<i8", "|u1", "|b1", "<f2", "<i2", "<M8[ns]"]),
         hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5),
     ),
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1),

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from deployments.artifacts.manifest import manifest_of
 from deployments.inference.loaders import load
 from deployments.inference.mlmodel import Signature, TensorSpec
 from deployments.registry.client import Registry
@@ -52,6 +53,16 @@ def test_the_signature_names_its_tensors(example_registry):
         inputs=(TensorSpec("image", "float32", (-1, 8, 8)),),
         outputs=(TensorSpec("logits", "float32", (-1, 10)),),
     )
+
+
+@pytest.mark.parametrize("alias", ["champion", "challenger"])
+def test_each_version_is_pinned_to_its_files(example_registry, alias):
+    """The script computes the digest with hashlib alone, and to the same that replicas verify."""
+    registry = Registry(example_registry.tracking_uri)
+    found = registry.resolve(f"models:/digits@{alias}")
+    manifest = manifest_of(registry.artifact_folder(found))
+
+    assert (found.digest, found.manifest) == (manifest.digest, manifest.text)
 
 
 def test_accuracy_is_a_metric_of_the_logged_model(example_registry):

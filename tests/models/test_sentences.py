@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from deployments.artifacts.manifest import manifest_of
 from deployments.inference.loaders import load
 from deployments.inference.stages.pooled import Pooled
 from deployments.inference.stages.text import Text
@@ -36,7 +37,10 @@ def artifact(tmp_path_factory):
     said = run_script("sentences", uri, home / "artifacts")
     assert (said.returncode, said.stderr) == (0, "")
     registry = Registry(uri)
-    return registry.artifact_folder(registry.resolve("models:/sentences@champion"))
+    found = registry.resolve("models:/sentences@champion")
+    folder = registry.artifact_folder(found)
+    assert found.digest == manifest_of(folder).digest
+    return folder
 
 
 def embed(folder, sentences):

@@ -8,40 +8,36 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 
 
 class MlflowServer:
-    """Started by `start`, stopped by `stop`; `url` is its address from the first on, `artifacts` its folder.
+    """Started by `start`, stopped by `stop`.
 
-    It costs some six seconds and is shared by all tests that do not stop it.
+    It costs some eight seconds and is shared by all tests that do not stop it.
 
-    Args:
-        backend_uri: Its database.
-        artifacts: Where it keeps artifacts: a folder, or an `s3://` URI.
-        log: The file that its output goes to.
-        env: Added to its environment, as S3's address and credentials.
+    Attributes:
+        url: Its address, from the first on.
+        database: Where it keeps entries.
+        artifacts: The folder that it keeps artifacts in and gives them out from.
     """
 
     def __init__(
         self,
-        backend_uri: str,
-        artifacts: str,
+        database: str,
+        artifacts: Path,
         log: Path,
-        env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.artifacts = Path(artifacts)
+        self.database, self.artifacts = database, artifacts
         self._log = log
-        self._env = dict(env or {})
         self._command = [
             *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
             *("--port", str(self.port), "--workers", "1"),
-            *("--backend-store-uri", backend_uri, "--artifacts-destination", artifacts),
+            *("--backend-store-uri", database, "--artifacts-destination", str(artifacts)),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +47,7 @@ class MlflowServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                env=own | {"MLFLOW_DISABLE_TELEMETRY": "true"} | self._env,
+                env=own | {"MLFLOW_DISABLE_TELEMETRY": "true"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -64,12 +60,12 @@ class MlflowServer:
         return self
 
     def stop(self) -> None:
-        """Ends it with its workers."""
+        """Ends it with its workers; what connections it still waits for is not worth waiting for."""
         if self._process is None:
             return
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.wait(3)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)

@@ -96,16 +96,20 @@ def test_what_makes_something_is_not_asked_again() -> None:
 
 def test_an_answer_that_is_none_is_an_error() -> None:
     """Some other server at that address, which answers 200 to everything."""
-    with answering((200, b"hello")) as (address, _):
-        with pytest.raises(RegistryError, match="not in a valid JSON format"):
-            Registry(Connection(f"http://{address}", Patience(pause_s=0.01))).resolve(CHAMPION)
+    with (
+        answering((200, b"hello")) as (address, _),
+        pytest.raises(RegistryError, match="not in a valid JSON format"),
+    ):
+        Registry(Connection(f"http://{address}", Patience(pause_s=0.01))).resolve(CHAMPION)
 
 
 def test_plain_text_to_a_server_that_encrypts() -> None:
     """The other way round: https asked for at a port that speaks http."""
-    with answering((200, b"")) as (address, _):
-        with pytest.raises(RegistryError, match=r"no encrypted connection comes about"):
-            Registry(f"https://{address}").resolve(CHAMPION)
+    with (
+        answering((200, b"")) as (address, _),
+        pytest.raises(RegistryError, match=r"no encrypted connection comes about"),
+    ):
+        Registry(f"https://{address}").resolve(CHAMPION)
 
 
 def test_an_address_of_no_kind_is_refused() -> None:

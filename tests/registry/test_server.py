@@ -213,8 +213,9 @@ def test_an_upload_is_the_folder_byte_for_byte(
 ) -> None:
     """So a digest of the folder is one of what MLflow then serves, to others as well."""
     origin = Entering(Connection(shop.url)).upload(model_folder, "uploaded", Path("unused"))
-    mlflow.set_tracking_uri(shop.url)
     place = shop.client.get_logged_model(origin.source.removeprefix("models:/")).artifact_location
-    copy = mlflow.artifacts.download_artifacts(artifact_uri=place, dst_path=str(tmp_path))
+    copy = mlflow.artifacts.download_artifacts(
+        artifact_uri=place, dst_path=str(tmp_path), tracking_uri=shop.url
+    )
 
     assert manifest_of(Path(copy)).digest == shop.digest

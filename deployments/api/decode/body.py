@@ -103,4 +103,4 @@ def _object_type(inputs: tuple[Input, ...]) -> Any:
     # msgspec wants those with a default last; the attributes' names keep telling which is which.
     fields.sort(key=len)
     names = {f"f{number}": spec.name for number, spec in enumerate(inputs)}
-    return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True)
+    return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)

@@ -6,6 +6,7 @@ writes into a folder of its own whose name nobody else uses: a thread left behin
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -41,10 +42,18 @@ class MlflowStore:
 
     def list(self, deadline: float) -> Listing:
         found: Listing = []
-        self._run(lambda repository: found.extend(_walk(repository)), deadline)
+        try:
+            self._run([lambda: found.extend(_walk(self._repository()))], deadline)
+        except TimeoutError:
+            raise StoreError(
+                f"{self.uri} did not list its files in the time for it (PENSTOCK_FETCH_TIMEOUT_S)"
+            ) from None
         if not found:
             raise StoreError(f"there are no files at {self.uri}")
-        check_paths([file.path for file in found], self.uri)
+        try:
+            check_paths([file.path for file in found], self.uri)
+        except ArtifactError as fault:
+            raise StoreError(fault.message) from None
         return sorted(found, key=lambda file: file.path)
 
     def fetch(
@@ -55,22 +64,24 @@ class MlflowStore:
         deadline: float,
         on_bytes: Callable[[int], None],
     ) -> None:
-        meter = Meter(files, on_bytes)
-        aside = Path(
-            tempfile.mkdtemp(prefix=".mlflow-", dir=into.parent)
-        )  # never in what is verified
-        stop = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(aside, meter, stop), daemon=True)
-        watcher.start()
+        meter, done = Meter(files, on_bytes), threading.Event()
+        # Beside, never in, the folder whose files are verified.
+        aside = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=into.parent))
+
+        def download() -> None:
+            try:
+                _download(self._repository(), files, aside)
+            finally:
+                done.set()
+
         try:
-            self._run(lambda repository: _download(repository, files, aside), deadline, meter)
-            stop.set()
-            watcher.join()
-            _count(aside, meter)
+            self._run([download, lambda: _watch(aside, meter, done)], deadline)
             for file in files:
                 _move(aside / file.path, into / file.path, file)
+        except TimeoutError:
+            raise meter.too_slow(self.uri) from None
         finally:
-            stop.set()
+            done.set()
             shutil.rmtree(aside, ignore_errors=True)
 
     def read(self, path: str, deadline: float, max_bytes: int) -> bytes:
@@ -82,23 +93,16 @@ class MlflowStore:
                 raise StoreError(f"{path} at {self.uri} is larger than {amount(max_bytes)}")
             return (Path(folder) / path).read_bytes()
 
-    def _run(
-        self, task: Callable[[Any], None], deadline: float, meter: Meter | None = None
-    ) -> None:
-        """`task` with the repository, in a thread; what MLflow raises becomes one line."""
+    def _repository(self) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        def run() -> None:
-            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        return get_artifact_repository(self._uri, tracking_uri=self._tracking_uri)
 
-            task(get_artifact_repository(self._uri, tracking_uri=self._tracking_uri))
-
+    def _run(self, tasks: Sequence[Callable[[], None]], deadline: float) -> None:
+        """Each task in a thread of its own; what MLflow raises becomes one line."""
         try:
-            work_through([run], threads=1, deadline=deadline)
-        except TimeoutError:
-            if meter:
-                raise meter.too_slow(self.uri) from None
-            raise StoreError(f"{self.uri} did not list its files in the time for it") from None
-        except StoreError:
+            work_through(tasks, threads=len(tasks), deadline=deadline)
+        except (StoreError, TimeoutError):
             raise
         except Exception as fault:  # noqa: BLE001 - each of MLflow's stores raises its own kinds
             said = " ".join(str(fault).split()) or type(fault).__name__
@@ -127,19 +131,16 @@ def _download(repository: Any, files: Sequence[StoredFile], into: Path) -> None:
         repository.download_artifacts("", str(into))
 
 
-def _watch(folder: Path, meter: Meter, stop: threading.Event) -> None:
-    """MLflow tells nobody how far it is: the files' sizes do."""
-    while not stop.wait(_LOOK_EVERY_S):
-        _count(folder, meter)
-
-
-def _count(folder: Path, meter: Meter) -> None:
-    try:
-        there = sum(sizes(folder).values())
-    except ArtifactError:  # a file vanished while they were counted
-        return
-    if there > meter.done:
-        meter.add(there - meter.done)
+def _watch(folder: Path, meter: Meter, done: threading.Event) -> None:
+    """MLflow tells nobody how far it is, and not every store how much there is: the files' sizes do."""
+    ended = False
+    while not ended:
+        ended = done.wait(_LOOK_EVERY_S)
+        there = 0
+        with contextlib.suppress(ArtifactError):  # a file vanished while they were counted
+            there = sum(sizes(folder).values())
+        if there > meter.done:
+            meter.add(there - meter.done)
 
 
 def _move(source: Path, target: Path, file: StoredFile) -> None:

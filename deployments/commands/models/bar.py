@@ -37,7 +37,12 @@ class Bar:
             for task in self._progress.task_ids:
                 self._progress.remove_task(task)
 
-    def told(self, count: int, total: int | None) -> None:
-        """`count` more bytes of `total` have arrived."""
+    def expected(self, total: int) -> None:
+        """So many bytes will arrive."""
         if self._progress is not None and self._progress.task_ids:
-            self._progress.update(self._progress.task_ids[-1], advance=count, total=total)
+            self._progress.update(self._progress.task_ids[-1], completed=0, total=total)
+
+    def arrived(self, count: int) -> None:
+        """`count` more bytes have."""
+        if self._progress is not None and self._progress.task_ids:
+            self._progress.update(self._progress.task_ids[-1], advance=count)

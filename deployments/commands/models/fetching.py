@@ -28,8 +28,7 @@ def fetch(
     opened = Opened(quiet=json)
     with opened.bar.during(f"fetching {model}"):
         version = opened.registry.resolve_reference(target(model), model)
-        trust = "digest" if version.digest else "none"
-        with opened.downloads.held(version, trust) as held:
+        with opened.downloads.held(version, "digest" if version.digest else "none") as held:
             if to is not None:
                 copy_to(held.folder, to)
             folder = held.folder if to is None else to.absolute()

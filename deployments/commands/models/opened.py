@@ -23,12 +23,15 @@ class Opened:
     def __init__(self, *, quiet: bool = False, create: bool = False) -> None:
         export(PATIENCE)
         self.settings = Settings()
+        if self.settings.s3_endpoint_url is not None:
+            # Uploads are MLflow's, which knows this by its own name.
+            export({"MLFLOW_S3_ENDPOINT_URL": self.settings.s3_endpoint_url})
         self.bar = Bar(quiet=quiet)
         self._create = create
 
     @cached_property
     def downloads(self) -> Downloads:
-        return Downloads(self.settings, self.bar.told)
+        return Downloads(self.settings, on_total=self.bar.expected, on_bytes=self.bar.arrived)
 
     @cached_property
     def registry(self) -> Registry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,12 @@ def register(
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY", help="A private key that signs the folder: adds model.sig to it."
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Register a model as a new version, with the digest of its files."""
@@ -39,6 +46,7 @@ def register(
             name,
             artifacts=opened.settings.home / "artifacts",
             alias=alias,
+            private_key=sign,
             tags={key.strip(): value for key, _, value in pairs},
         )
     if json:

@@ -93,9 +93,12 @@ def install(wanted: Wanted) -> None:
     """
     sys.dont_write_bytecode = True
     folders = _code_folders(wanted)
-    if not folders:
-        return
     finder = ArtifactFinder(folders)
+    if not folders or any(
+        isinstance(each, ArtifactFinder) and each.folders == finder.folders
+        for each in sys.meta_path
+    ):
+        return  # a stage of the same version was here before: its modules stay the ones that they are
     if OURS in finder.names:
         raise LoadError(
             f"The model in {wanted.folder} ships a module called `{OURS}`, which is the name of what "

@@ -16,6 +16,7 @@ import numpy as np
 
 from deployments.errors import SetupError, SpecError
 from deployments.inference.inputs import Input
+from deployments.inference.loaders.code import borrowed
 from deployments.inference.stages import BUILT_IN, Stage, shipped, stage_type
 from deployments.inference.tensors import Array, Tensors
 
@@ -94,7 +95,7 @@ def stage_inputs(
                 f"the stage {use} comes with a model version, whose files are not at hand"
             )
         folder = artifact()
-    with shipped.forgotten(folder):
+    with borrowed():
         kind = stage_type(use, folder)
         asked = getattr(kind, "inputs", None)
         if asked is None:

@@ -109,8 +109,8 @@ def _input(
         )
     if among is not None and name in fill and fill[name] not in among:
         raise SpecError(f"the fill of column {name} is none of its categories")
-    if among is None and name in fill:
-        np.array(fill[name], dtype=dtype_of(kind))  # raises where it does not fit
+    if among is None and name in fill and np.array(fill[name], dtype_of(kind)) != fill[name]:
+        raise SpecError(f"the fill of column {name} is no {kind}")
     return ColumnInput(name, kind, required=name not in fill)
 
 

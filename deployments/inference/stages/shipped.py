@@ -1,24 +1,23 @@
 """Classes of a team's own as stages: from the image by their import path, or from a model version's `code/` folder.
 
 Such a class need not import anything of ours. Those that come with a version never drift apart from its model, and
-two versions may each bring a module of the same name: a process that looks at several (whoever renders a
-configuration) forgets each version's modules again, one that runs a version (a replica) keeps them.
+two versions may each bring a module of the same name: see `loaders.code`.
 """
 
 from __future__ import annotations
 
 import importlib
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from deployments.errors import SpecError
+from deployments.inference import mlmodel
+from deployments.inference.loaders import code
+from deployments.inference.loaders.wanted import Wanted
 
 ARTIFACT = "artifact:"
-CODE = "code"
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _PATH = re.compile(rf"(?P<artifact>{ARTIFACT})?(?P<module>{_DOTTED}):(?P<name>{_DOTTED})")
 
@@ -34,7 +33,7 @@ def is_from_artifact(use: str) -> bool:
 
 
 def load(use: str, artifact: Path | None) -> Any:
-    """The class that an import path means; for good in this process.
+    """The class that an import path means; what comes with a version stays importable, unless `code.borrowed`.
 
     Raises:
         SpecError: The module, or the class in it, is not there, cannot be imported or is none; in one line.
@@ -44,53 +43,36 @@ def load(use: str, artifact: Path | None) -> Any:
         raise SpecError(f"the stage {use!r} is not written as [artifact:]package.module:Class")
     module, name = found["module"], found["name"]
     if not found["artifact"]:
-        return _class(use, module, name, "this Python environment")
+        return _class(use, _module(use, module, "this Python environment"), name)
     if artifact is None:
         raise SpecError(
             f"the stage {use} needs the files of its model version, which are not at hand"
         )
-    code = artifact / CODE
-    if not code.is_dir():
+    code.install(Wanted(artifact, _flavors(artifact)))
+    own = _module(use, module, "the model version's code/")
+    if not _is_within(own, artifact.resolve()):
         raise SpecError(
-            f"the stage {use} is not in the model version: it has no folder {CODE}/. "
-            "Log the model with code_paths=[...]"
-        )
-    # Compiled files beside the sources would be files that nobody registered: the next digest would not match.
-    sys.dont_write_bytecode = True
-    if str(code) not in sys.path:
-        sys.path.insert(0, str(code))
-        importlib.invalidate_caches()
-    kind = _class(use, module, name, f"the model version's {CODE}/")
-    if not _is_within(sys.modules[module], artifact):
-        raise SpecError(
-            f"the stage {use}: this process already has a module {module} that is not the model "
+            f"the stage {use}: {module} is a module of Python's own or of another origin, not the model "
             "version's; give the version's own another name"
         )
-    return kind
+    return _class(use, own, name)
 
 
-@contextmanager
-def forgotten(artifact: Path | None) -> Iterator[None]:
-    """Within, classes of a version can be loaded; afterwards none of its modules can be imported any more."""
-    path, modules = list(sys.path), set(sys.modules)
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        for name in set(sys.modules) - modules:
-            if artifact is not None and _is_within(sys.modules[name], artifact):
-                del sys.modules[name]
+def _flavors(artifact: Path) -> Mapping[str, Mapping[str, Any]]:
+    """What the model's file says, among it where its code is; a folder of bare weights has no such file."""
+    file = artifact / mlmodel.FILE_NAME
+    return mlmodel.read(artifact).flavors if file.exists() else {}
 
 
 def _is_within(module: Any, folder: Path) -> bool:
     # A namespace package has no file, but places.
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    return any(place and Path(place).is_relative_to(folder) for place in places)
+    return any(place and Path(place).resolve().is_relative_to(folder) for place in places)
 
 
-def _class(use: str, module: str, name: str, where: str) -> Any:
+def _module(use: str, module: str, where: str) -> Any:
     try:
-        found: Any = importlib.import_module(module)
+        return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         missing = exc.name or module
         if module == missing or module.startswith(f"{missing}."):
@@ -100,9 +82,13 @@ def _class(use: str, module: str, name: str, where: str) -> Any:
         ) from None
     except Exception as exc:
         raise SpecError(f"the stage {use} cannot be imported: {one_line(exc)}") from exc
+
+
+def _class(use: str, module: Any, name: str) -> Any:
+    found = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise SpecError(f"the stage {use}: module {module} has no class {name}")
+            raise SpecError(f"the stage {use}: module {module.__name__} has no class {name}")
         found = getattr(found, part)
     if not isinstance(found, type):
         raise SpecError(f"the stage {use} is no class but a {type(found).__name__}")
