@@ -169,6 +169,10 @@ def _json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):  # pydantic, which MLflow's type hints are made of
         return value.model_dump()
+    if hasattr(value, "isoformat"):  # pandas' moments, which are no numbers to anybody else
+        return value.isoformat()
+    if isinstance(value, set | frozenset):
+        return list(value)
     array = _array(value)
     return str(value) if array is None else array.tolist()
 

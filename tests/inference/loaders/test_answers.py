@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,12 @@ def test_integers_stay_integers(answer):
         ([{"a": 1}, "x"], ['{"a":1}', "x"]),
         (["x", None], ["x", "null"]),
         ([{"m": np.float32([1.5])}, {}], ['{"m":[1.5]}', "{}"]),
-        ([{1: {2}}, 5], ['{"1":"{2}"}', "5"]),
+        ([{1: {2}}, 5], ['{"1":[2]}', "5"]),
+        (
+            [{"at": pd.Timestamp("2024-01-01", tz="UTC")}, {}],
+            ['{"at":"2024-01-01T00:00:00+00:00"}', "{}"],
+        ),
+        ([{"price": Decimal("1.10")}, "x"], ['{"price":"1.10"}', "x"]),
         ([1 << 70, "x"], [str(1 << 70), "x"]),
         ([], []),
     ],
