@@ -86,7 +86,9 @@ def _pickled(data: Path, device: str) -> Any:
         named = (data / "pickle_module_info.txt").read_text(encoding="utf-8").strip()
         # MLflow's own is the standard library's for reading; importing it would import all of MLflow.
         if named not in {"", "mlflow.pytorch.pickle_module"}:
-            options["pickle_module"] = importlib.import_module(named)
+            reader = importlib.import_module(named)
+            # Cloudpickle writes what the standard library reads.
+            options = {"pickle_module": reader} if hasattr(reader, "Unpickler") else {}
     module = torch.load(path, map_location=device, weights_only=False, **options)
     if not isinstance(module, torch.nn.Module):
         raise LoadError(
