@@ -87,12 +87,8 @@ def by_name(inputs: tuple[Input, ...]) -> bool:
 
 def refusal(spec: Input | ParamInput) -> str | None:
     """Why requests cannot bring this, or None if they can."""
-    if spec.name.startswith("?"):
-        return "names that begin with ? are Penstock's own"
-    if any(char in '"\\' or char < " " for char in spec.name):
-        return "a name cannot hold quotation marks, backslashes or control characters"
-    if any("\ud800" <= char <= "\udfff" for char in spec.name):
-        return "its name is not Unicode text"
+    if (why := _name_refusal(spec.name)) is not None:
+        return why
     match spec:
         case TensorInput():
             return _tensor_refusal(spec)
@@ -102,6 +98,16 @@ def refusal(spec: Input | ParamInput) -> str | None:
         case ParamInput():
             if spec.type not in SCALARS or spec.type == "binary":
                 return f"a parameter cannot be of type {spec.type}"
+    return None
+
+
+def _name_refusal(name: str) -> str | None:
+    if name.startswith("?"):
+        return "names that begin with ? are Penstock's own"
+    if any(char in '"\\' or char < " " for char in name):  # msgspec has no such keys
+        return "a name cannot hold quotation marks, backslashes or control characters"
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        return "its name is not Unicode text"
     return None
 
 

@@ -141,9 +141,9 @@ def _is_an_answer(error: RegistryError) -> bool:
 
 def _manifest(said: Said | None, digest: str | None, model: ModelArgs) -> Manifest | None:
     """The registry's list of files, if it is of the digest that counts; only for naming what differs."""
-    if said is None or said.manifest is None or digest is None:
+    if said is None or digest is None:
         return None
-    if said.digest != digest:
+    if said.digest is not None and said.digest != digest:
         log.warning(
             "the registry now says that the files of %s version %s are %s; the configuration says %s, which counts",
             model.name,
@@ -152,4 +152,4 @@ def _manifest(said: Said | None, digest: str | None, model: ModelArgs) -> Manife
             digest,
         )
         return None
-    return Manifest.parse(said.manifest)
+    return None if said.manifest is None else Manifest.parse(said.manifest)

@@ -218,7 +218,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(edge) -> None:
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=40,
+    max_leaves=15,
 )
 DECODERS = [
     BodyDecoder((ImageInput("image", (2, 2)),), 4),
@@ -237,7 +237,7 @@ DECODERS = [
 
 @pytest.mark.parametrize("decoder", DECODERS)
 @given(document=anything | st.fixed_dictionaries({"inputs": st.lists(anything)}))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_is_decoded_or_refused(decoder, document) -> None:
     """Whatever JSON comes, and much that is not JSON, is tensors or a `BadRequest` with a field."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from deployments.errors import SpecError
 from deployments.inference.mlmodel import Signature, TensorSpec
 from deployments.inference.table import read_table
 from deployments.registry.version import ModelVersion
+from deployments.spec.args import VersionArgs
 from deployments.spec.model import Spec
 from deployments.spec.render import render
 from tests.conftest import ROOT, ExampleRegistry
 
+DIGEST = "sha256:" + 64 * "0"
 ENDPOINT: dict[str, Any] = {
     "variants": {"only": {"model": "models:/digits/1"}},
     "traffic": {"split": {"only": 100}},
@@ -26,10 +29,10 @@ ENDPOINT: dict[str, Any] = {
 
 
 def resolve(uri: str) -> ModelVersion:
-    """Stands in for a registry: rendering asks it for nothing but numbers and a signature."""
+    """Stands in for a registry: rendering asks it for nothing but numbers, a signature and a digest."""
     name, version = uri.removeprefix("models:/").split("/")
     signature = Signature(inputs=(TensorSpec("image", "float32", (-1, 8, 8)),), outputs=())
-    return ModelVersion(name, version, "file:///nowhere", signature=signature)
+    return ModelVersion(name, version, "file:///nowhere", signature=signature, digest=DIGEST)
 
 
 def document(**endpoints: dict[str, Any]) -> dict[str, Any]:
@@ -126,3 +129,78 @@ def test_a_stage_that_reads_answers_cannot_preprocess() -> None:
     endpoint = changed(lambda one: one["stages"].update(preprocess={"use": "classes"}))
     with pytest.raises(SpecError, match="the classes stage is none for preprocessing"):
         document(digits=endpoint)
+
+
+def args(change: Callable[[dict[str, Any]], object] = lambda endpoint: None, **spec: Any) -> Any:
+    """The arguments that a replica of the one version gets."""
+    config = render(
+        Spec.model_validate({"endpoints": {"digits": changed(change)}, **spec}), resolve
+    )
+    return applications(config)["digits-v1"]["args"]
+
+
+def test_a_version_is_held_to_its_digest() -> None:
+    """It stands in the file; `pin: version` leaves it to the registry's tag."""
+    assert args()["model"] == {"name": "digits", "version": "1", "digest": DIGEST}
+    assert args(pin="version")["model"] == {"name": "digits", "version": "1"}
+
+
+def test_trust_none_is_written_out_and_never_in_production() -> None:
+    """The message says what to do instead."""
+    endpoint = changed(lambda e: e["variants"]["only"].update(trust="none"))
+    spec = Spec.model_validate({"endpoints": {"digits": endpoint}})
+
+    config = render(spec, resolve)
+    assert applications(config)["digits-v1"]["args"]["model"]["trust"] == "none"
+    with pytest.raises(SpecError, match=r"production.*penstock models pin digits/1"):
+        render(spec, resolve, production=True)
+
+
+def test_a_version_that_nobody_pinned_is_refused() -> None:
+    """With the command that pins it."""
+
+    def unpinned(uri: str) -> ModelVersion:
+        return dataclasses.replace(resolve(uri), digest=None)
+
+    with pytest.raises(SpecError, match="penstock models pin digits/1"):
+        render(Spec.model_validate({"endpoints": {"digits": ENDPOINT}}), unpinned)
+
+
+def test_files_without_a_registry_are_named_by_their_digest() -> None:
+    """Where they are and what they are stands in the file, even with `pin: version`."""
+
+    def unregistered(uri: str) -> ModelVersion:
+        return dataclasses.replace(
+            resolve("models:/digits/1"), version="0123456789ab", source="s3://b/p", registered=False
+        )
+
+    spec = Spec.model_validate({"endpoints": {"digits": ENDPOINT}, "pin": "version"})
+    config = render(spec, unregistered)
+    assert applications(config)["digits-v0123456789ab"]["args"]["model"] == {
+        "name": "digits",
+        "version": "0123456789ab",
+        "digest": DIGEST,
+        "source": "s3://b/p",
+    }
+
+
+def test_what_is_said_about_loading_reaches_the_replica() -> None:
+    """The variant's own word before the endpoint's; what is at its default is left out."""
+    loader = {"precision": "bfloat16", "compile": True}
+    given = args(lambda e: e.update(loader=loader, load_timeout="2m"), flavors=["pytorch"])
+    own = args(
+        lambda e: (e.update(loader=loader), e["variants"]["only"].update(loader={"flavor": "onnx"}))
+    )
+
+    assert given["loader"] == loader
+    assert (given["flavors"], given["load_timeout"]) == (["pytorch"], 120.0)
+    assert own["loader"] == {"flavor": "onnx"}
+    assert "loader" not in args()
+    assert VersionArgs.model_validate(given).loader.options(("pytorch",)).precision == "bfloat16"
+
+
+@pytest.mark.parametrize("deadline", ["2s", "1m"])
+def test_a_stuck_batch_is_given_up_after_ten_deadlines(deadline: str) -> None:
+    """But not within a minute: a first call may compile."""
+    given = VersionArgs.model_validate(args(lambda e: e.update(deadline=deadline)))
+    assert given.stuck_after == {"2s": 60, "1m": 600}[deadline]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ class Place:
         folder = self.home / "saved" / name
         folder.parent.mkdir(parents=True, exist_ok=True)
         save(folder)
-        registry = Registry(Connection(self.uri, create=True))
+        registry = Registry(Connection(self.uri))
         made = register(
             registry, manifest_of, uris.parse(str(folder)), name, artifacts=self.home / "artifacts"
         )
@@ -69,8 +70,19 @@ class Place:
         return self.home / "node" / "cache"
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry without a model: making its tables takes MLflow seconds, copying the file does not."""
+    database = tmp_path_factory.mktemp("empty registry") / "registry.db"
+    Registry(
+        Connection(f"sqlite:///{database}", create=True)
+    ).connection.client.search_experiments()
+    return database
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, empty_registry: Path) -> Iterator[Place]:
+    shutil.copy(empty_registry, tmp_path / "registry.db")
     made = Place(tmp_path)
     yield made
     for files in made.files:
