@@ -68,6 +68,7 @@ def load(
     options = options or LoadOptions()
     file = _read(folder, options, signature)
     flavor = _choose(folder, file, options)
+    _refuse_ineffective(folder, flavor, options)
     wanted = Wanted(
         folder=folder,
         flavors=file.flavors,
@@ -120,3 +121,24 @@ def _choose(folder: Path, file: ModelFile, options: LoadOptions) -> str:
         f"The model in {folder} has the flavours {has}; allowed here are: {allowed}. "
         "Change `loader.allow` in its configuration, or log it with one of these."
     )
+
+
+# What of `LoadOptions` is for some flavours only; elsewhere it would be believed to do something.
+_FOR = {
+    "weights": {"pytorch"},
+    "module": {"pytorch"},
+    "precision": {"pytorch"},
+    "compile": {"pytorch"},
+    "pin_memory": {"pytorch"},
+    "method": {"sklearn", "pyfunc", "transformers"},
+}
+
+
+def _refuse_ineffective(folder: Path, flavor: str, options: LoadOptions) -> None:
+    standard = LoadOptions()
+    for name, flavors in _FOR.items():
+        if flavor not in flavors and getattr(options, name) != getattr(standard, name):
+            raise LoadError(
+                f"`loader.{name}` is for models of the flavours {', '.join(sorted(flavors))}, but the one "
+                f"in {folder} is loaded as {flavor}: remove it, or say another `loader.flavor`."
+            )

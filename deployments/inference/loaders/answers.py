@@ -101,13 +101,19 @@ def _array(values: Any) -> Array | None:
         return np.asarray(values.float() if "bfloat16" in str(values.dtype) else values)
     if hasattr(values, "toarray"):  # SciPy, sparse
         return np.asarray(values.toarray())
-    if hasattr(
-        values, "to_numpy"
-    ):  # pandas, whose own types mark what is missing by a value of their own
-        own = not isinstance(values.dtype, np.dtype) and hasattr(values.dtype, "na_value")
-        missing = own and bool(values.isna().any())
-        return np.asarray(values.to_numpy(object, na_value=None) if missing else values.to_numpy())
+    if hasattr(values, "to_numpy") and hasattr(values, "shape"):
+        return _from_pandas(values)
     return None
+
+
+def _from_pandas(values: Any) -> Array:
+    """What a series or table holds; pandas' own types have zones, and marks of their own for what is missing."""
+    dtype = getattr(values, "dtype", np.dtype(object))
+    if getattr(dtype, "tz", None) is not None:
+        values = values.dt.tz_convert(None)  # to UTC, as tensors have no zones
+    elif not isinstance(dtype, np.dtype) and values.isna().any():
+        return np.asarray(values.to_numpy(object, na_value=None))
+    return np.asarray(values.to_numpy())
 
 
 def _tensor(values: Any, spec: Spec | None) -> Array:
@@ -169,6 +175,10 @@ def _json(value: Any) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):  # pydantic, which MLflow's type hints are made of
         return value.model_dump()
+    if hasattr(value, "isoformat"):  # pandas' moments, which are no numbers to anybody else
+        return value.isoformat()
+    if isinstance(value, set | frozenset):
+        return list(value)
     array = _array(value)
     return str(value) if array is None else array.tolist()
 

@@ -86,7 +86,9 @@ def _pickled(data: Path, device: str) -> Any:
         named = (data / "pickle_module_info.txt").read_text(encoding="utf-8").strip()
         # MLflow's own is the standard library's for reading; importing it would import all of MLflow.
         if named not in {"", "mlflow.pytorch.pickle_module"}:
-            options["pickle_module"] = importlib.import_module(named)
+            reader = importlib.import_module(named)
+            # Cloudpickle writes what the standard library reads.
+            options = {"pickle_module": reader} if hasattr(reader, "Unpickler") else {}
     module = torch.load(path, map_location=device, weights_only=False, **options)
     if not isinstance(module, torch.nn.Module):
         raise LoadError(
@@ -142,7 +144,7 @@ def _compiled(wanted: Wanted, module: Any, around: Any) -> TorchModel | TableMod
         log.warning("without a signature, %s is compiled at its first request", wanted.folder)
         return model
     try:
-        around(_any_rows(compiled))(example)
+        around(_any_size(compiled, wanted.signature))(example)
     except Exception as exc:
         if "C++ compiler" in str(exc):
             raise LoadError(
@@ -153,13 +155,19 @@ def _compiled(wanted: Wanted, module: Any, around: Any) -> TorchModel | TableMod
     return model
 
 
-def _any_rows(compiled: Forward) -> Forward:
-    """Tells the compiler that the number of rows varies; else it compiles anew when it first does."""
+def _any_size(compiled: Forward, signature: Signature | None) -> Forward:
+    """Tells the compiler which sizes vary; else it takes them for fixed, and compiles anew when they do."""
     from torch._dynamo import maybe_mark_dynamic
 
+    specs = () if signature is None else signature.inputs
+    # A table is one matrix, however many columns it has.
+    shapes = [spec.shape for spec in specs if isinstance(spec, TensorSpec)] or [(-1,)]
+
     def call(*tensors: torch.Tensor) -> Any:
-        for tensor in tensors:
-            maybe_mark_dynamic(tensor, 0)
+        for tensor, shape in zip(tensors, shapes, strict=True):
+            for axis, size in enumerate(shape):
+                if size < 0:
+                    maybe_mark_dynamic(tensor, axis)
         return compiled(*tensors)
 
     return call

@@ -54,7 +54,23 @@ def load(wanted: Wanted) -> Estimator:
             f"The model in {wanted.folder} is a {type(estimator).__name__} without `{wanted.method}`; "
             f"it has {has or 'none of the usual methods'}. Correct `loader.method`."
         )
+    _limit_jobs(estimator, wanted.threads)
     return Estimator(ask, signature=wanted.signature, threads=wanted.threads)
+
+
+def _limit_jobs(estimator: Any, threads: int | None) -> None:
+    """Hold forests and their like to the replica's processors; logged with -1 they take all of the machine's."""
+    if threads is None or not hasattr(estimator, "get_params"):
+        return
+    jobs = {
+        name: threads
+        for name, value in estimator.get_params(deep=True).items()
+        if name.rpartition("__")[2] == "n_jobs"
+        and isinstance(value, int)
+        and (value < 0 or value > threads)
+    }
+    if jobs:
+        estimator.set_params(**jobs)
 
 
 # The library that reads each format, imported when a model needs it.

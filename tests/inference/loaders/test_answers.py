@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 import torch
 from scipy import sparse
@@ -44,6 +47,8 @@ def plain(answer, signature=None) -> dict[str, list]:
         ([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], {"a": [1, 2], "b": ["x", "y"]}),
         ((np.zeros(2), np.ones(2)), {"output_0": [0, 0], "output_1": [1, 1]}),
         ("a", {"output": ["a"]}),
+        (pd.Timestamp("2024-01-01"), {"output": ['"2024-01-01T00:00:00"']}),
+        ({"t": pd.DataFrame([[1, 2]])}, {"t": [[1, 2]]}),
         (3, {"output": [3]}),
         (np.float64(3), {"output": [3]}),
     ],
@@ -69,7 +74,12 @@ def test_integers_stay_integers(answer):
         ([{"a": 1}, "x"], ['{"a":1}', "x"]),
         (["x", None], ["x", "null"]),
         ([{"m": np.float32([1.5])}, {}], ['{"m":[1.5]}', "{}"]),
-        ([{1: {2}}, 5], ['{"1":"{2}"}', "5"]),
+        ([{1: {2}}, 5], ['{"1":[2]}', "5"]),
+        (
+            [{"at": pd.Timestamp("2024-01-01", tz="UTC")}, {}],
+            ['{"at":"2024-01-01T00:00:00+00:00"}', "{}"],
+        ),
+        ([{"price": Decimal("1.10")}, "x"], ['{"price":"1.10"}', "x"]),
         ([1 << 70, "x"], [str(1 << 70), "x"]),
         ([], []),
     ],
@@ -131,9 +141,29 @@ def test_none_among_numbers_is_not_a_number():
     assert np.isnan(nullable).tolist() == [False, True]
 
 
-def test_times_keep_their_precision():
-    """Of whatever unit, as nanoseconds."""
-    answer = tensors_of(pd.DataFrame({"t": pd.to_datetime(["2024-01-01T00:00:00.5"])}), None)["t"]
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.to_datetime(["2024-01-01T00:00:00.5"]),
+        pd.to_datetime(["2024-01-01T01:00:00.5+01:00"]),
+        pd.Series([dt.datetime.fromisoformat("2024-01-01T00:00:00.500000")], dtype=object),
+    ],
+)
+def test_times_are_nanoseconds_of_utc(column):
+    """Of whatever unit and zone they were, or Python's own where the signature declares times."""
+    signature = outputs(ColumnSpec("t", "datetime"))
+
+    answer = tensors_of(pd.DataFrame({"t": column}), signature)["t"]
 
     assert answer.dtype == "datetime64[ns]"
     assert str(answer[0]) == "2024-01-01T00:00:00.500000000"
+
+
+def test_pydantic_models_are_json():
+    """MLflow's functions with type hints answer them, alone and within others."""
+
+    class Point(pydantic.BaseModel):
+        x: int
+
+    assert plain([Point(x=1), Point(x=2)])["output"] == ['{"x":1}', '{"x":2}']
+    assert plain([{"a": [Point(x=1)]}, "-"])["output"] == ['{"a":[{"x":1}]}', "-"]

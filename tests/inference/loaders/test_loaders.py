@@ -49,6 +49,11 @@ def test_the_first_allowed_flavour_is_taken(tmp_path):
         ),
         ({"allow": ("sklearn", "keras")}, "`loader.allow` names keras; there are pytorch, onnx"),
         ({"allow": ()}, "allowed here are: none"),
+        (
+            {"precision": "float16"},
+            "`loader.precision` is for models of the flavours pytorch, but the one in",
+        ),
+        ({"compile": True}, "is loaded as sklearn: remove it, or say another `loader.flavor`"),
     ],
 )
 def test_options_that_contradict_are_told(tmp_path, options, words):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import mlflow.pyfunc
+import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from sklearn.linear_model import LogisticRegression
 
 from deployments.errors import LoadError
 from deployments.inference.loaders import load
@@ -89,10 +91,22 @@ def test_a_row_without_its_integer_is_run_without_the_column(priced):
     assert answer["columns"].tolist() == ["each,amount,note", "each,note", "each,amount,note"]
 
 
-def test_a_method_is_asked_if_it_is_there(priced):
-    """`loader.method` names one of MLflow's wrapper; else it is refused at once."""
+def test_a_method_that_it_lacks_is_refused(priced):
+    """When the model is loaded, and not at a request."""
     with pytest.raises(LoadError, match="has no method `predict_proba`"):
         loaded(priced, method="predict_proba")
+
+
+def test_a_method_of_mlflows_wrapper_is_asked(tmp_path):
+    """`loader.method` is for models that MLflow loads as well."""
+    rng = np.random.default_rng(0)
+    rows, labels = rng.random((50, 2)), rng.integers(0, 2, 50)
+    estimator = LogisticRegression().fit(rows, labels)
+    mlflow.sklearn.save_model(estimator, str(tmp_path / "m"), pip_requirements=["scikit-learn"])
+
+    model = loaded(tmp_path / "m", flavor="pyfunc", method="predict_proba")
+
+    np.testing.assert_array_equal(model({"x": rows})["output"], estimator.predict_proba(rows))
 
 
 class Arrays(mlflow.pyfunc.PythonModel):

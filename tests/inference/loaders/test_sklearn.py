@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import mlflow.sklearn
 import numpy as np
@@ -13,6 +14,7 @@ from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, Schema
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -193,3 +195,44 @@ def test_loading_an_estimator_imports_neither_mlflow_nor_torch(iris):
     )
 
     assert said.stdout == "set()\n"
+
+
+class Counts:
+    """An estimator that tells how many threads its libraries may use where it is called."""
+
+    def predict(self, table):
+        from threadpoolctl import threadpool_info
+
+        return np.full(len(table), max(each["num_threads"] for each in threadpool_info()))
+
+
+def test_threads_are_limited_in_the_thread_that_predicts(tmp_path):
+    """Which is not the one that loads; and OpenMP has a limit in each."""
+    from threadpoolctl import threadpool_limits
+
+    model = load(
+        saved(tmp_path / "m", Counts(), serialization_format="cloudpickle"), device="cpu", threads=1
+    )
+    answers = []
+
+    def call() -> None:
+        with threadpool_limits(3):  # undone at the end, as other tests run in this process
+            answers.append(model({"x": FLOWERS[:1]})["output"].tolist())
+
+    for _ in range(2):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+
+    assert answers == [[1], [1]]
+
+
+def test_a_forest_takes_no_more_than_its_share(tmp_path):
+    """`n_jobs=-1` is for training: a replica may use the processors that it was promised."""
+    forest = RandomForestClassifier(5, n_jobs=-1, random_state=0).fit(FLOWERS, KINDS)
+    folder = saved(tmp_path / "m", make_pipeline(forest), serialization_format="cloudpickle")
+
+    model = load(folder, device="cpu", threads=1)
+
+    assert model._ask.__self__[-1].n_jobs == 1
+    np.testing.assert_array_equal(model({"x": FLOWERS})["output"], forest.predict(FLOWERS))

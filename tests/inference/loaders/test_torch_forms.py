@@ -6,6 +6,7 @@ import os
 import pickle
 import warnings
 
+import cloudpickle
 import mlflow.pytorch
 import numpy as np
 import pytest
@@ -59,6 +60,15 @@ def test_what_mlflow_saves_answers_as_the_module_does(tmp_path, trained, form):
     folder = saved(tmp_path / "m", model, serialization_format=written, **example)
 
     np.testing.assert_allclose(answer(folder), digits.logits(trained), atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [cloudpickle, pickle])
+def test_a_module_pickled_otherwise_is_read_so(tmp_path, trained, module):
+    """MLflow writes down which pickle module it was told to take."""
+    folder = saved(tmp_path / "m", trained, serialization_format="pickle", pickle_module=module)
+    assert (folder / "data" / "pickle_module_info.txt").read_text() == module.__name__
+
+    np.testing.assert_array_equal(answer(folder), digits.logits(trained))
 
 
 @pytest.mark.parametrize("form", ["state dict", "safetensors", "checkpoint"])
@@ -219,3 +229,11 @@ def test_a_table_becomes_one_matrix(tmp_path):
 
     theirs = model(torch.tensor([[1.0, 2.0, 3.0]])).detach().numpy()
     np.testing.assert_allclose(ours["output"], theirs, rtol=1e-6)
+
+
+def test_what_is_no_state_dict_is_told(tmp_path):
+    """Plain numbers can be read from such a file as well."""
+    torch.save([1, 2], tmp_path / "w.pth")
+
+    with pytest.raises(LoadError, match=r"w\.pth is not a state dict: save `module\.state_dict"):
+        answer(tmp_path, weights="w.pth", module=BUILDER)

@@ -132,6 +132,18 @@ def test_a_compiled_model_answers_the_same(folders, trained, form):
         np.testing.assert_allclose(ours, digits.logits(trained)[:rows], rtol=1e-5, atol=1e-5)
 
 
+def test_without_a_signature_it_is_compiled_at_its_first_call(tmp_path, caplog):
+    """What to call it with is not known before; the log says that a request will wait for it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "MLmodel").write_text("flavors: {pytorch: {model_data: data}}")
+    torch.save(torch.nn.ReLU(), tmp_path / "data" / "model.pth")
+
+    model = load(tmp_path, device="cpu", threads=1, options=LoadOptions(compile=True))
+
+    assert "is compiled at its first request" in caplog.text
+    assert model({"input": np.float32([-1, 1])})["output"].tolist() == [0, 1]
+
+
 def test_torchscript_is_not_compiled_twice(folders):
     """`torch.compile` does not take it; silence would hide that the option does nothing."""
     with pytest.raises(LoadError, match=r"is TorchScript, which torch\.compile does not take"):
