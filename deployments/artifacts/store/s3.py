@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.artifacts.disk import allocate, amount
+from deployments.artifacts.hashing import available_cpus
 from deployments.artifacts.paths import check_paths
 from deployments.artifacts.store.checksums import checksum_of
 from deployments.artifacts.store.crew import work_through
@@ -23,7 +24,8 @@ from deployments.artifacts.store.s3_part import Download, Part
 from deployments.errors import ArtifactError, StoreError
 
 PART_BYTES = 8 << 20
-THREADS = 8
+THREADS = min(16, 2 + 2 * available_cpus())
+"""Ranges at once: more than cores, as a distant store is slow per connection; not many more, as Python's threads take turns."""
 _FILES = 100_000
 
 

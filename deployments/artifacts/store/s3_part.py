@@ -16,7 +16,7 @@ from deployments.artifacts.store.s3_client import S3Client
 from deployments.artifacts.store.s3_faults import FAULTS, Shortened, is_passing
 from deployments.errors import StoreError
 
-_CHUNK_BYTES = 512 << 10
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
