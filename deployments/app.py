@@ -27,7 +27,8 @@ from deployments.inference.replica import Replica
 from deployments.inference.table import read_table
 from deployments.inference.transport.frames import MAX_FRAME_BYTES
 from deployments.inference.transport.server import BatchServer
-from deployments.settings import RayTls, Settings
+from deployments.registry.patience import PATIENCE
+from deployments.settings import RayTls, Settings, export
 from deployments.spec.args import EdgeArgs, VersionArgs
 from deployments.spec.render import deployments_of, stages_of
 from deployments.versions.build import Builder
@@ -69,6 +70,7 @@ class StageReplica:
     async def __init__(  # type: ignore[misc]  # Serve awaits a constructor that is a coroutine
         self, args: VersionArgs, stages: Sequence[str], *others: Any
     ) -> None:
+        export(PATIENCE)  # before a loader imports MLflow
         context = ray.get_runtime_context()
         gpus = context.get_accelerator_ids().get("GPU", [])
         cpus = context.get_assigned_resources().get("CPU", 0.0)

@@ -15,7 +15,7 @@ import orjson
 
 from deployments.errors import ModelOutputInvalid
 from deployments.inference.columns import plain
-from deployments.inference.tensors import Array, Tensors
+from deployments.inference.tensors import JSON_SUFFIX, Array, Tensors
 from deployments.inference.work import Timing
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,11 @@ def encode_answer(
     Raises:
         ModelOutputInvalid: The model answered what JSON has no form for.
     """
-    names = list(tensors)
-    columns = [_values(array) for array in tensors.values()]
+    names = [name.removesuffix(JSON_SUFFIX) for name in tensors]
+    columns = [
+        _values(array) if not name.endswith(JSON_SUFFIX) else [orjson.Fragment(v) for v in array]
+        for name, array in tensors.items()
+    ]
     answer = {
         "id": request_id,
         "endpoint": endpoint,

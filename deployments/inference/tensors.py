@@ -28,6 +28,8 @@ MISSING_SUFFIX = "?missing"
 
 It is there only where one does; what stands in the column itself at such a row means nothing.
 """
+JSON_SUFFIX = "?json"
+"""What follows the name of an answer that no array can hold: object, one str per row, which is JSON."""
 
 
 def rows_of(tensors: Tensors) -> int:
@@ -38,8 +40,14 @@ def rows_of(tensors: Tensors) -> int:
 
 
 def layout_of(tensors: Tensors) -> Layout:
-    """What must be equal for two batches to be joined along their rows."""
-    return tuple((name, array.dtype.str, array.shape[1:]) for name, array in tensors.items())
+    """What must be equal for two batches to be joined along their rows.
+
+    A request's parameters are part of it: all its rows have the same, and they may change the answer's shape.
+    """
+    return tuple(
+        (name, array.dtype.str if name != PARAMS else str(array[0]), array.shape[1:])
+        for name, array in tensors.items()
+    )
 
 
 def join(parts: Sequence[Tensors]) -> Tensors:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from deployments.artifacts.manifest import Manifest
@@ -13,10 +12,8 @@ from deployments.registry.absent import absent, newest
 from deployments.registry.connection import Connection
 from deployments.registry.locations import Locations
 from deployments.registry.model_file import reader
-from deployments.registry.places import check_place
 from deployments.registry.version import (
     ModelVersion,
-    local_path,
     name_of_place,
     version_of_digest,
 )
@@ -76,26 +73,6 @@ class Registry:
             tags=recorded,
             digest=digest,
             manifest=manifest,
-        )
-
-    def artifact_folder(self, version: ModelVersion) -> Path:
-        """The folder with the version's files: where they lie, or a temporary copy of remote ones.
-
-        Raises:
-            RegistryError: They are not there, or cannot be fetched.
-        """
-        folder = local_path(version.source)
-        if folder is not None:
-            what = f"`{version.name}` version {version.version}"
-            check_place(self.connection, version.source, what)
-            return folder
-        from mlflow.artifacts import download_artifacts
-
-        uri = self.connection.uri
-        return Path(
-            self.connection.ask(
-                lambda: download_artifacts(artifact_uri=version.source, tracking_uri=uri)
-            )
         )
 
     def find(self, reference: uris.Registered) -> Any:

@@ -14,9 +14,9 @@ import numpy as np
 
 from deployments.errors import LoadError
 from deployments.inference.faults import OutOfMemory, fault_of
-from deployments.inference.mlmodel import Signature, TensorSpec
+from deployments.inference.mlmodel import Signature, Spec, TensorSpec
 from deployments.inference.stages import Stage
-from deployments.inference.tensors import Tensors, pick, rows_of
+from deployments.inference.tensors import JSON_SUFFIX, Tensors, pick, rows_of
 
 log = logging.getLogger(__name__)
 
@@ -101,14 +101,20 @@ def what_is_wrong(
             return f"{len(array)} rows in `{name}`"
         if finite and array.dtype.kind in "fc" and not np.isfinite(array).all():
             return f"numbers in `{name}` that are not finite"
-    declared = signature.outputs if signature is not None else ()
-    missing = [spec.name for spec in declared if spec.name not in answer]
+    return _not_as_declared(answer, signature.outputs if signature is not None else ())
+
+
+def _not_as_declared(answer: Tensors, declared: Sequence[Spec]) -> str | None:
+    given = {name.removesuffix(JSON_SUFFIX) for name in answer}
+    missing = [spec.name for spec in declared if spec.name not in given]
     if missing:
         return f"{_names(list(answer))}, but declared {_names(missing)}"
     for spec in declared:
+        if isinstance(spec, TensorSpec) and spec.name not in answer:
+            return f"rows of different shapes in `{spec.name}`, but declared {list(spec.shape[1:])}"
         if isinstance(spec, TensorSpec) and not _fits(answer[spec.name].shape[1:], spec.shape[1:]):
-            given = list(answer[spec.name].shape[1:])
-            return f"rows of shape {given} in `{spec.name}`, but declared {list(spec.shape[1:])}"
+            shape = list(answer[spec.name].shape[1:])
+            return f"rows of shape {shape} in `{spec.name}`, but declared {list(spec.shape[1:])}"
     return None
 
 

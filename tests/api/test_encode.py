@@ -9,6 +9,7 @@ import pytest
 
 from deployments.api.encode import encode_answer
 from deployments.errors import ModelOutputInvalid
+from deployments.inference.tensors import JSON_SUFFIX
 
 
 def predictions(**tensors):
@@ -61,3 +62,12 @@ def test_what_json_has_no_form_for(array) -> None:
     """The model is named as the cause, the output too, and not a bug of ours."""
     with pytest.raises(ModelOutputInvalid, match="no form for, among odd"):
         predictions(odd=array)
+
+
+def test_nested_answers_are_nested_again() -> None:
+    """What a model answered as mappings and lists of any length comes out as such, under its own name."""
+    found = {"found" + JSON_SUFFIX: objects('{"a":[1,2]}', "null")}
+    assert predictions(**found, n=np.array([1, 2])) == [
+        {"found": {"a": [1, 2]}, "n": 1},
+        {"found": None, "n": 2},
+    ]

@@ -11,6 +11,7 @@ from deployments.artifacts.manifest import manifest_of
 from deployments.inference.loaders import load
 from deployments.inference.mlmodel import Signature, TensorSpec
 from deployments.registry.client import Registry
+from deployments.registry.version import local_path
 
 ALIASES = [("champion", "1", 0.95), ("challenger", "2", 0.98)]
 
@@ -36,7 +37,7 @@ def test_each_alias_names_a_version_as_good_as_it_was_registered(
     split = script("digits").load_split()
 
     found = registry.resolve(f"models:/digits@{alias}")
-    model = load(registry.artifact_folder(found), device="cpu", threads=1)
+    model = load(local_path(found.source), device="cpu", threads=1)
     images = split.test_images.astype(np.float32) / 16
     reached = (model({"image": images})["logits"].argmax(axis=1) == split.test_labels).mean()
 
@@ -60,7 +61,7 @@ def test_each_version_is_pinned_to_its_files(example_registry, alias):
     """The script computes the digest with hashlib alone, and to the same that replicas verify."""
     registry = Registry(example_registry.tracking_uri)
     found = registry.resolve(f"models:/digits@{alias}")
-    manifest = manifest_of(registry.artifact_folder(found))
+    manifest = manifest_of(local_path(found.source))
 
     assert (found.digest, found.manifest) == (manifest.digest, manifest.text)
 

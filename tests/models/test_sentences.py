@@ -15,6 +15,7 @@ from deployments.inference.loaders import load
 from deployments.inference.stages.pooled import Pooled
 from deployments.inference.stages.text import Text
 from deployments.registry.client import Registry
+from deployments.registry.version import local_path
 from tests.conftest import ROOT, run_script
 
 needs_weights = pytest.mark.skipif(
@@ -38,7 +39,7 @@ def artifact(tmp_path_factory):
     assert (said.returncode, said.stderr) == (0, "")
     registry = Registry(uri)
     found = registry.resolve("models:/sentences@champion")
-    folder = registry.artifact_folder(found)
+    folder = local_path(found.source)
     assert found.digest == manifest_of(folder).digest
     return folder
 

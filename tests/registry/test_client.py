@@ -35,7 +35,7 @@ def test_a_name_resolves_to_one_version(registry, uri, version):
 
     assert (found.name, found.version) == ("digits", version)
     assert found.flavors == ("python_function", "pytorch")
-    assert (registry.artifact_folder(found) / "data" / "model.pt2").is_file()
+    assert (local_path(found.source) / "data" / "model.pt2").is_file()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_missing_database_is_not_made(tmp_path):
 
 def test_artifacts_that_are_gone_are_named(example_registry, registry, tmp_path):
     """The registry may know a version whose files were moved away."""
-    folder = registry.artifact_folder(registry.resolve("models:/digits/1"))
+    folder = local_path(registry.resolve("models:/digits/1").source)
     moved = shutil.move(folder, tmp_path / "moved")
     try:
         with pytest.raises(RegistryError, match=r"`digits` version 1 should be in .* not there"):
@@ -98,7 +98,7 @@ def test_artifacts_that_are_gone_are_named(example_registry, registry, tmp_path)
 
 def test_a_damaged_model_file_is_a_setup_error(registry, tmp_path):
     """What cannot be read as an `MLmodel` file never surfaces as a parser's exception."""
-    folder = registry.artifact_folder(registry.resolve("models:/digits/1"))
+    folder = local_path(registry.resolve("models:/digits/1").source)
     intact = (folder / "MLmodel").read_text()
     try:
         for damaged in ("", "flavors: [", "- a list", "flavors: {}\nsignature: {inputs: '{'}"):

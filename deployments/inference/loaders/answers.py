@@ -1,14 +1,13 @@
 """From whatever a model answers to named tensors: arrays, tables, series, lists, mappings, nested or not.
 
 What no tensor can hold, a list of other length in each row, a mapping, None among strings, becomes one JSON
-text per row. That is decided value by value and not by what the neighbours are, wherever it can be: a row's
-answer must not depend on which rows it was batched with. So a column that the signature declares as nested
-(`array(...)`, `object`, `map`) is JSON always, though its lists may be of one length this time; a model that
-answers arrays of a fixed shape declares a tensor. What is ragged and not declared is JSON where it shows.
+text per row under the name with `JSON_SUFFIX`, and is nested again in the answer that a client gets. So a row's
+answer does not depend on which rows it was batched with, though the batch's tensors do.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import orjson
 
 from deployments.inference.loaders.columns import NUMERIC
 from deployments.inference.mlmodel import SCALARS, ColumnSpec, Signature, Spec, TensorSpec
-from deployments.inference.tensors import Array, Tensors
+from deployments.inference.tensors import JSON_SUFFIX, Array, Tensors
 
 OUTPUT = "output"
 """What a lone result is called that neither names itself nor is named by a signature."""
@@ -36,12 +35,18 @@ def tensors_of(answer: Any, signature: Signature | None) -> Tensors:
 
     Returns:
         Numbers as they came, or in the type that the signature declares where that loses nothing. Everything
-        else is object, one str or bytes per row.
+        else is object, one str or bytes per row; with `JSON_SUFFIX` after the name where that is JSON.
     """
     outputs = () if signature is None else signature.outputs
     specs = {spec.name: spec for spec in outputs}
-    named = _named(answer, outputs)
-    return {name: _tensor(values, specs.get(name)) for name, values in named}
+    tensors: Tensors = {}
+    for name, values in _named(answer, outputs):
+        array = _tensor(values, specs.get(name))
+        if array.dtype == object and not all(isinstance(value, str | bytes) for value in array):
+            tensors[name + JSON_SUFFIX] = _objects([_json(value) for value in array])
+        else:
+            tensors[name] = array
+    return tensors
 
 
 def _named(answer: Any, outputs: Sequence[Spec]) -> list[tuple[str, Any]]:
@@ -119,7 +124,7 @@ def _from_pandas(values: Any) -> Array:
 def _tensor(values: Any, spec: Spec | None) -> Array:
     array = _array(values)
     if isinstance(spec, ColumnSpec) and spec.type not in SCALARS:
-        return _texts(values if array is None else list(array))
+        return _objects(values if array is None else list(array))
     if array is None:
         array = _from_list(values)
     if array.ndim == 0:
@@ -144,7 +149,7 @@ def _from_list(values: Any) -> Array:
 
 
 def _from_objects(array: Array, spec: Spec | None) -> Array:
-    """Numbers if all are, with NaN for None among them; else str and bytes as they are and the rest as JSON."""
+    """Numbers if all are, with NaN for None among them; else the objects themselves."""
     if math.prod(array.shape[1:]) == 1:
         array = array.reshape(-1)  # a column of strings, as ONNX graphs answer them
     values = array.tolist()
@@ -155,12 +160,7 @@ def _from_objects(array: Array, spec: Spec | None) -> Array:
         found = _from_list([np.nan if value is None else value for value in values])
         if found.dtype.kind in "biuf":
             return found
-    return _texts(values)
-
-
-def _texts(values: Sequence[Any]) -> Array:
-    """One str or bytes per row: they themselves, else JSON."""
-    return _objects([v if isinstance(v, str | bytes) else _json(v) for v in values])
+    return _objects(values)
 
 
 def _json(value: Any) -> str:
@@ -173,6 +173,8 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if hasattr(value, "model_dump"):  # pydantic, which MLflow's type hints are made of
         return value.model_dump()
     if hasattr(value, "isoformat"):  # pandas' moments, which are no numbers to anybody else

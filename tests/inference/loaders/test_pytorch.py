@@ -13,13 +13,14 @@ import torch
 from deployments.errors import LoadError, ModelFailed
 from deployments.inference.loaders import load
 from deployments.registry.client import Registry
+from deployments.registry.version import local_path
 from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module", params=["champion", "challenger"])
 def folder(request, example_registry) -> Path:
     registry = Registry(example_registry.tracking_uri)
-    return registry.artifact_folder(registry.resolve(f"models:/digits@{request.param}"))
+    return local_path(registry.resolve(f"models:/digits@{request.param}").source)
 
 
 def images(rows: int) -> np.ndarray:
