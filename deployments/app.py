@@ -20,6 +20,7 @@ from deployments.api.endpoints import Endpoints
 from deployments.api.ingress import Front, Ingress
 from deployments.cluster.discovery import ReplicaWatch
 from deployments.cluster.tls import client_context, server_context
+from deployments.errors import SetupError
 from deployments.inference.execution import Execution
 from deployments.inference.fitness import Fitness
 from deployments.inference.pipeline import Pipeline
@@ -76,7 +77,12 @@ class StageReplica:
         cpus = context.get_assigned_resources().get("CPU", 0.0)
         self._files = Files(Settings())  # kept: what it holds is not evicted from the node's cache
         builder = Builder(args, fetch=self._files.folder_of, gpus=gpus, cpus=cpus)
-        built = await within(args.load_timeout, args.model, lambda: builder.build(stages))
+        try:
+            built = await within(args.load_timeout, args.model, lambda: builder.build(stages))
+        except SetupError as error:
+            # Serve's status shows what is raised here: what it came from is in this replica's log.
+            log.exception("%s cannot be served", args.model)
+            raise error.with_traceback(None) from None
         self._replica = Replica(
             Execution(built.stages), max_rows=args.max_rows, on_broken=self._give_up
         )

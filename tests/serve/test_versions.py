@@ -43,15 +43,16 @@ def penstock(service: Service, *arguments: str) -> str:
 
 
 def application(name: str) -> dict[str, Any]:
-    """A version of one deployment, with as little around it as Serve wants."""
+    """A version of one deployment, with as little around it as Serve wants.
+
+    It books no processor: all of this small machine's may be booked by the versions that serve.
+    """
     return {
         "name": f"{name}-v1",
         "route_prefix": None,
         "import_path": "deployments.app:version",
         "args": {"model": {"name": name, "version": "1"}, "load_timeout": 8.0, "max_rows": 4},
-        "deployments": [
-            {"name": "Model", "num_replicas": 1, "ray_actor_options": {"num_cpus": 0.05}}
-        ],
+        "deployments": [{"name": "Model", "num_replicas": 1, "ray_actor_options": {"num_cpus": 0}}],
     }
 
 
@@ -80,10 +81,11 @@ async def test_versions_that_cannot_be_served_leave_the_others_alone(
     document = copy.deepcopy(service.rendered)
     document["applications"] += [application(name) for name in SAID]
     seen_messages: dict[str, str] = {}
+    last: dict[str, str] = {}
 
     def all_told() -> bool:
-        told = failures(service)
-        seen_messages.update({name: told[name] for name in SAID if SAID[name] in told[name]})
+        last.update(failures(service))
+        seen_messages.update({name: last[name] for name in SAID if SAID[name] in last[name]})
         return seen_messages.keys() == SAID.keys()
 
     try:
@@ -93,7 +95,8 @@ async def test_versions_that_cannot_be_served_leave_the_others_alone(
     finally:
         await deploy(service, service.rendered)
 
-    assert told, failures(service)
+    assert told, last
+    assert not any("The above exception" in message for message in seen_messages.values())
     assert not marker.exists()
     assert {status for _, status, _ in seen} == {200}
     assert len(seen) > 100
