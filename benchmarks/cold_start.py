@@ -75,8 +75,8 @@ def make_models(home: Path) -> dict[str, Path]:
     )
     kind = np.dtype(np.float32)
     signature = ModelSignature(
-        Schema([TensorSpec(kind, (-1, 8, 8), "image")]),
-        Schema([TensorSpec(kind, (-1, 10), "logits")]),
+        Schema([TensorSpec(kind, (-1, 8, 8))]),
+        Schema([TensorSpec(kind, (-1, 10))]),
     )
     example = np.zeros((2, 8, 8), dtype=np.float32)
     mlflow.pytorch.save_model(
