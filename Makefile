@@ -56,4 +56,5 @@ bench: $(SENTENCES)  ## Measure this project beside its peers, on this machine, 
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
 clean:  ## Remove .venv and what `make run` keeps
+	@chmod -R u+w .penstock 2>/dev/null || true   # the cache keeps models' files read-only
 	rm -rf $(VENV) .penstock

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from deployments.errors import LoadError
 from deployments.inference import mlmodel
 from deployments.inference.buckets import LengthBuckets
 from deployments.inference.devices import choose_device
@@ -100,8 +101,8 @@ class Builder:
         if args.buckets is not None:
             model = LengthBuckets(loaded, mask=args.buckets.mask, rows=args.buckets.rows)
         signature = loaded.signature
-        registered = _saved_example(folder, signature)
-        rows = registered or (made_up(signature, 1) if signature else {})
+        saved = _saved_example(folder, signature)
+        rows = saved.rows or (made_up(signature, 1) if signature else {})
         if not rows:
             log.warning("there is no example and no signature to warm the model up with")
             return model, None, {}
@@ -110,17 +111,32 @@ class Builder:
             rows,
             max_rows=args.max_rows,
             signature=signature,
-            registered=registered is not None,
+            registered=saved.rows is not None,
         )
+        if saved.misfit and not answer:
+            raise LoadError(
+                "The model's signature is wrong: its own input example does not fit it, and the model cannot "
+                "take what it describes. Log the model with the right one, or declare `signature:` on the variant."
+            )
         sound = answer and not what_is_wrong(answer, rows_of(answer), signature, finite=True)
         return model, self_check(model, rows, signature) if sound else None, answer
 
 
-def _saved_example(folder: Path, signature: Signature | None) -> Tensors | None:
-    """The rows that the model was logged with, by the signature that counts; a folder of bare weights has none."""
+@dataclass(frozen=True)
+class _Saved:
+    """The rows that a model was logged with, if there are any that fit; `misfit` says that there are others."""
+
+    rows: Tensors | None = None
+    misfit: bool = False
+
+
+def _saved_example(folder: Path, signature: Signature | None) -> _Saved:
+    """By the signature that counts; a folder of bare weights has no example."""
     if not (folder / mlmodel.FILE_NAME).exists():
-        return None
-    return example(folder, replace(mlmodel.read(folder), signature=signature))
+        return _Saved()
+    file = replace(mlmodel.read(folder), signature=signature)
+    rows = example(folder, file)
+    return _Saved(rows, misfit=rows is None and bool(file.input_example))
 
 
 def _cuda_available() -> bool:

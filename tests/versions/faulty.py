@@ -22,7 +22,7 @@ def signature(outputs: int = 2) -> Any:
     )
 
 
-def _python(folder: Path, body: str, *, outputs: int = 2) -> None:
+def _python(folder: Path, body: str, *, outputs: int = 2, example: Any = None) -> None:
     """A PythonModel from code, so that nothing of it is pickled: `body` is its `predict`, and runs at load too."""
     import mlflow
 
@@ -35,9 +35,9 @@ def _python(folder: Path, body: str, *, outputs: int = 2) -> None:
         folder,
         python_model=str(code),
         signature=signature(outputs),
+        input_example=example,
         pip_requirements=["numpy"],
     )
-    (folder / "input_example.json").unlink(missing_ok=True)
 
 
 PREDICT = """
@@ -75,6 +75,14 @@ def needs(folder: Path) -> None:
 def misdeclares(folder: Path) -> None:
     """Declares three numbers a row and answers two."""
     _python(folder, PREDICT.format(load="pass", answer=DOUBLE), outputs=3)
+
+
+def wrong_signature(folder: Path) -> None:
+    """Takes two numbers a row, as its example shows, and says that it takes three."""
+    answer = "{'y': model_input['x'] @ np.eye(2)}"
+    _python(folder, PREDICT.format(load="pass", answer=answer), example={"x": ROWS})
+    file = folder / "MLmodel"
+    file.write_text(file.read_text().replace("[-1, 2]", "[-1, 3]"))
 
 
 def not_finite(folder: Path) -> None:

@@ -18,6 +18,7 @@ SAID = {
     "raises": (faulty.raises, "the weights are damaged"),
     "needs": (faulty.needs, "package_that_nobody_has"),
     "misdeclares": (faulty.misdeclares, r"rows of shape \[2\] in `y`, but declared \[3\]"),
+    "wrong_signature": (faulty.wrong_signature, "signature is wrong: its own input example"),
 }
 
 
