@@ -30,8 +30,8 @@ from deployments.inference.transport.frames import MAX_FRAME_BYTES
 from deployments.inference.transport.server import BatchServer
 from deployments.registry.patience import PATIENCE
 from deployments.settings import RayTls, Settings, export
+from deployments.spec.applications import deployments_of, stages_of
 from deployments.spec.args import EdgeArgs, VersionArgs
-from deployments.spec.render import deployments_of, stages_of
 from deployments.versions.build import Builder
 from deployments.versions.fetch import Files
 from deployments.versions.patience import within

@@ -54,7 +54,7 @@ def verify_signature(folder: Path, public_key: Path) -> None:
     if not signature.is_file():
         raise DigestMismatch(
             f"the model's files have no signature ({SIGNATURE}), and {public_key} is set to be asked for one "
-            "(PENSTOCK_SIGNING_KEY): `penstock models register` makes it"
+            "(PENSTOCK_SIGNING_KEY): `penstock models register --sign KEY` makes it"
         )
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)

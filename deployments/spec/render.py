@@ -6,16 +6,15 @@ same for the same input: no times, no random names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain, count
-from typing import Any
 
 from deployments.inference.inputs import Input, ParamInput
 from deployments.inference.table import EndpointRoute, Table, VariantRoute, write_table
 from deployments.registry.version import ModelVersion
-from deployments.spec.args import EdgeArgs, StageArgs, VersionArgs
-from deployments.spec.model import Endpoint, Resources, Scaling, Spec, Variant
-from deployments.spec.pinning import model_args
+from deployments.spec.applications import Json, application_of, version_args
+from deployments.spec.args import EdgeArgs
+from deployments.spec.model import Endpoint, Spec
 from deployments.spec.requests import (
     Artifact,
     Example,
@@ -26,19 +25,7 @@ from deployments.spec.requests import (
     with_example,
 )
 
-Json = dict[str, Any]
-
 EDGE_APPLICATION = "edge"
-POLICY = "deployments.cluster.autoscaling:RowsPolicy"
-DRAIN_MARGIN_S = 5.0
-"""A replica that goes has the deadline of its last request and this long."""
-
-STUCK_AFTER_AT_LEAST_S = 60.0
-STUCK_AFTER_DEADLINES = 10.0
-"""A batch that runs for so many deadlines answers nobody any more; short ones are given time for a first call."""
-
-_STAGES = {"preprocess": "Preprocess", "model": "Model", "postprocess": "Postprocess"}
-_TOGETHER = "Together"
 
 
 def render(
@@ -72,8 +59,8 @@ def render(
         versions = {each: resolve(variant.model) for each, variant in endpoint.variants.items()}
         for each, variant in endpoint.variants.items():
             version = versions[each]
-            args = _version_args(spec, endpoint, variant, version, production=production)
-            application = _application(endpoint, variant, args)
+            args = version_args(spec, endpoint, variant, version, production=production)
+            application = application_of(endpoint, variant, args)
             _name(application, applications, name, each)
             variants[each] = _variant_route(endpoint, version, application)
             asked[each] = requests_of(endpoint.stages.preprocess, variant, version, artifact_of)
@@ -89,44 +76,6 @@ def render(
     }
 
 
-def deployments_of(args: VersionArgs) -> tuple[str, ...]:
-    """The Serve deployments of a model version, in the order in which a batch goes through them.
-
-    A stage that does nothing has no deployment, and costs no hop.
-    """
-    if args.placement == "together":
-        return (_TOGETHER,)
-    uses = {"preprocess": args.preprocess.use, "model": "", "postprocess": args.postprocess.use}
-    return tuple(name for stage, name in _STAGES.items() if uses[stage] != "none")
-
-
-def stages_of(deployment: str) -> tuple[str, ...]:
-    """The stages that a deployment of a version runs."""
-    if deployment == _TOGETHER:
-        return tuple(_STAGES)
-    return tuple(stage for stage, name in _STAGES.items() if name == deployment)
-
-
-def _version_args(
-    spec: Spec, endpoint: Endpoint, variant: Variant, version: ModelVersion, *, production: bool
-) -> VersionArgs:
-    stages = endpoint.stages
-    return VersionArgs(
-        model=model_args(version, variant.trust, spec.pin, production=production),
-        preprocess=StageArgs(use=stages.preprocess.use, params=stages.preprocess.params),
-        postprocess=StageArgs(use=stages.postprocess.use, params=stages.postprocess.params),
-        placement=stages.placement,
-        device=variant.device,
-        max_rows=endpoint.batching.max_rows,
-        buckets=endpoint.batching.buckets,
-        flavors=spec.flavors,
-        loader=variant.loader or endpoint.loader,
-        load_timeout=endpoint.load_timeout,
-        stuck_after=max(STUCK_AFTER_AT_LEAST_S, STUCK_AFTER_DEADLINES * endpoint.deadline),
-        signature=None if isinstance(variant.signature, str) else variant.signature,
-    )
-
-
 def _name(application: Json, taken: dict[str, Json], endpoint: str, variant: str) -> None:
     """Name an application after its version, and after who asked where another runs that version otherwise.
 
@@ -138,63 +87,6 @@ def _name(application: Json, taken: dict[str, Json], endpoint: str, variant: str
         application["name"] = name
         if taken.setdefault(name, application) == application:
             return
-
-
-def _application(endpoint: Endpoint, variant: Variant, args: VersionArgs) -> Json:
-    stages = endpoint.stages
-    model = variant.resources or endpoint.resources
-    given: Mapping[str, tuple[Resources, Scaling | None]] = {
-        "Preprocess": (stages.preprocess.resources, stages.preprocess.autoscaling),
-        "Model": (model, None),
-        "Postprocess": (stages.postprocess.resources, stages.postprocess.autoscaling),
-        _TOGETHER: (model, None),
-    }
-    return {
-        "name": f"{args.model.name}-v{args.model.version}",
-        "route_prefix": None,
-        "import_path": "deployments.app:version",
-        "args": _plain(args),
-        "deployments": [
-            _deployment(each, given[each][0], given[each][1] or endpoint.autoscaling, endpoint)
-            for each in deployments_of(args)
-        ],
-    }
-
-
-def _plain(args: VersionArgs) -> Json:
-    """The arguments without what is left at its default, of which a file to be read would be full."""
-    shown = {"placement", "device", "max_rows"}
-    kept = args.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    return args.model_dump(mode="json", include=shown | kept.keys()) | {
-        "model": kept["model"],
-        **({"loader": kept["loader"]} if "loader" in kept else {}),
-    }
-
-
-def _deployment(name: str, resources: Resources, scaling: Scaling, endpoint: Endpoint) -> Json:
-    return {
-        "name": name,
-        "max_ongoing_requests": 100,
-        # Serve's default stops old replicas before new ones start.
-        "max_surge_percent": 100,
-        "graceful_shutdown_timeout_s": endpoint.deadline + DRAIN_MARGIN_S,
-        "graceful_shutdown_wait_loop_s": 0.5,
-        "health_check_period_s": 5.0,
-        "health_check_timeout_s": 5.0,
-        "autoscaling_config": {
-            "min_replicas": scaling.min_replicas,
-            "max_replicas": scaling.max_replicas,
-            "upscale_delay_s": scaling.upscale_delay,
-            "downscale_delay_s": scaling.downscale_delay,
-            "metrics_interval_s": 1.0,
-            "look_back_period_s": 3.0,
-            "policy": {
-                "policy_function": POLICY,
-                "policy_kwargs": {"target_rows": scaling.target_rows},
-            },
-        },
-        "ray_actor_options": resources.model_dump(mode="json", exclude_none=True),
-    }
 
 
 def _variant_route(endpoint: Endpoint, version: ModelVersion, application: Json) -> VariantRoute:

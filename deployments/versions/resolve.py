@@ -18,9 +18,10 @@ from deployments.registry.client import Registry
 from deployments.registry.patience import PATIENCE
 from deployments.registry.version import ModelVersion
 from deployments.settings import Settings, export
+from deployments.spec.applications import Json
 from deployments.spec.args import ModelArgs
 from deployments.spec.model import Spec
-from deployments.spec.render import Json, render
+from deployments.spec.render import render
 from deployments.versions.download import Downloads
 from deployments.versions.fetch import Files
 
