@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.config import Config
 
 from deployments.artifacts.store.s3_faults import FAULTS, explain, is_passing
 from deployments.errors import StoreError

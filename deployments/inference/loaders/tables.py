@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 
 from deployments.inference.loaders.columns import NUMERIC, cast, found
 from deployments.inference.mlmodel import ColumnSpec, Signature, TensorSpec

@@ -23,7 +23,7 @@ class ThreadLimit:
             return
         self._done.yes = True
         if importlib.util.find_spec("threadpoolctl") is not None:
-            from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+            from threadpoolctl import threadpool_limits
 
             threadpool_limits(self._threads)
         # A model may have brought torch; one that has not shall not pay for it.
