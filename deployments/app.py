@@ -5,6 +5,7 @@ one immutable model version; a new one is a new application beside the old. No `
 annotations`` here: Serve reads the argument classes from the annotations.
 """
 
+import asyncio
 import functools
 import logging
 import os
@@ -37,6 +38,8 @@ from deployments.versions.fetch import Files
 from deployments.versions.patience import within
 
 log = logging.getLogger("ray.serve")
+
+FAREWELL_S = 0.1
 
 
 class Edge:
@@ -105,11 +108,12 @@ class StageReplica:
         """Ends the process, as nothing less gets a replica replaced at once.
 
         One that only says that it is unwell is asked three times, and is then given time to finish what it
-        cannot finish. Once the connections close, the edges ask another replica.
+        cannot finish. When the connections close, the edges ask another replica for what waits here.
         """
         log.critical("this replica cannot go on and ends: %s", reason)
         logging.shutdown()
-        os._exit(1)
+        # Not before what the batch was told has left the sockets.
+        asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, 1)
 
     async def check_health(self) -> None:
         """Serve asks this every few seconds."""

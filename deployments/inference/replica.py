@@ -18,7 +18,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from deployments.errors import Internal
+from deployments.errors import Internal, ReplicaLost
 from deployments.inference.execution import Answer, Execution, Job
 from deployments.inference.faults import DeviceBroken
 from deployments.inference.tensors import Layout, Tensors, layout_of
@@ -27,6 +27,8 @@ from deployments.inference.transport.frames import Call, Reply, RowError
 log = logging.getLogger(__name__)
 
 BACKLOG_FORGOTTEN_AFTER_S = 2.0
+FAILED = "the replica failed"
+BROKEN = "the device failed while it ran this batch, and its replica is replaced; try again"
 
 T = TypeVar("T")
 SendReply = Callable[[Reply, list[Any]], None]
@@ -46,8 +48,8 @@ class Replica:
     Args:
         execution: What is done with a batch.
         max_rows: The most rows in a batch. A single call may bring more; the edge does not send such.
-        on_broken: Called on the event loop when the device is broken. What runs then is never answered here:
-            the edges notice that the replica is lost, and ask another one.
+        on_broken: Called on the event loop when the device is broken, which nothing runs on afterwards. The batch
+            that broke it fails, as it might break the next one; the edges ask another replica for all others.
     """
 
     def __init__(
@@ -171,13 +173,15 @@ class Replica:
 
     def _finish(self, batch: list[_Queued], answers: list[Answer] | Exception) -> None:
         if isinstance(answers, DeviceBroken):
+            for queued in batch:
+                queued.reply(_failed(queued, ReplicaLost.code, BROKEN), [])
             self._on_broken(str(answers))
             return
         self._running_rows = 0
         self._start()  # first, so that the thread works while the replies are written
         if isinstance(answers, Exception):
             log.error("a batch could not be run", exc_info=answers)
-            answers = [(_failed(queued), []) for queued in batch]
+            answers = [(_failed(queued, Internal.code, FAILED), []) for queued in batch]
         answered = False
         for queued, (reply, buffers) in zip(batch, answers, strict=True):
             answered = answered or len(reply.errors) < queued.rows
@@ -199,9 +203,9 @@ class Replica:
         loop.call_soon_threadsafe(self._finish, batch, answers)
 
 
-def _failed(queued: _Queued) -> Reply:
-    """What a call is told when not a stage but this module failed: a caller must never be left waiting."""
-    errors = [RowError(row, Internal.code, "the replica failed") for row in range(queued.rows)]
+def _failed(queued: _Queued, code: str, message: str) -> Reply:
+    """What a call is told when no stage answered it: a caller must never be left waiting."""
+    errors = [RowError(row, code, message) for row in range(queued.rows)]
     return Reply(queued.call.id, 0.0, [], errors, [])
 
 

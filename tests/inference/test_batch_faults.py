@@ -9,11 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from deployments.errors import ModelOutOfMemory
+from deployments.errors import ModelOutOfMemory, ReplicaLost
 from deployments.inference.execution import Execution
 from deployments.inference.faults import DeviceBroken
 from deployments.inference.fitness import IDLE_CHECK_EVERY_S, Fitness
 from deployments.inference.isolate import run
+from deployments.inference.pipeline import Bounds
 from deployments.inference.replica import Replica
 from deployments.inference.tensors import PARAMS
 
@@ -71,34 +72,42 @@ def test_a_real_allocation_that_fails_is_known_for_one() -> None:
     assert {e.code for e in run("model", huge, rows(2)).errors} == {ModelOutOfMemory.code}
 
 
-async def test_a_replica_with_a_broken_device_answers_nothing_and_is_given_up(rig) -> None:
-    """The batch goes to another replica, and its caller gets an answer."""
+async def test_a_broken_device_costs_one_replica_and_one_batch(rig) -> None:
+    """The batch that broke it fails, and is not tried on the next device; what waited behind it is answered there."""
     given_up = []
+    seen: list[list[float]] = []
 
-    def broken(tensors):
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    def fragile(tensors):
+        seen.append(tensors["x"].tolist())
+        if (tensors["x"] < 0).any():
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        time.sleep(0.05)
+        return {"y": tensors["x"] * 2}
 
-    first, second = (
-        await rig.replica(("model", broken)),
-        await rig.replica(("model", lambda tensors: {"y": tensors["x"] * 2})),
-    )
+    started = [await rig.replica(("model", fragile), max_rows=1) for _ in range(2)]
     loop = asyncio.get_running_loop()
-    first.replica._on_broken = lambda reason: (
-        given_up.append(reason),
-        loop.create_task(first.die()),
-    )
-    pipeline = rig.pipeline("Model")
-    pipeline.set_replicas("Model", [first.address, second.address])
+    for each in started:
+        each.replica._on_broken = lambda reason, each=each: (
+            given_up.append(reason),
+            loop.call_later(0.05, lambda: loop.create_task(each.die())),
+        )
+    pipeline = rig.pipeline("Model", bounds=Bounds(max_rows=1))
+    pipeline.set_replicas("Model", [each.address for each in started])
     async with asyncio.timeout(5):
         while pipeline.missing():
             await asyncio.sleep(0.005)
 
+    values = [1.0, 2.0, -1.0, 3.0, 4.0, 5.0]
     answers = await asyncio.gather(
-        *(pipeline.predict(rows(64), time.monotonic() + 5) for _ in range(4))
+        *(pipeline.predict({"x": np.array([v])}, time.monotonic() + 5) for v in values),
+        return_exceptions=True,
     )
 
-    assert all(answer["y"].tolist() == [2 * n for n in range(64)] for answer, _ in answers)
-    assert given_up == ["CUDA error: an illegal memory access was encountered"]
+    assert isinstance(answers[2], ReplicaLost)
+    good = [answer for value, answer in zip(values, answers, strict=True) if value > 0]
+    assert [answer[0]["y"].tolist() for answer in good] == [[2], [4], [6], [8], [10]]
+    assert given_up == ["CUDA error: device-side assert triggered"]
+    assert seen.count([-1.0]) == 1
 
 
 class Fit:
