@@ -127,3 +127,24 @@ async def test_a_lost_replica_comes_back_while_the_registry_is_away(
         os.rename(away, database)  # noqa: PTH104
 
     assert status == 200
+
+
+async def test_a_replica_whose_device_broke_is_replaced(
+    client: httpx.AsyncClient, service: Service
+) -> None:
+    """The row that broke it gets a 503 that says so, the next request an answer from a new process."""
+    target = service.applications["slow", "only"], "Model"
+    assert await asyncio.to_thread(wait_for, lambda: len(service.replicas(*target)) == 1, 60)
+    (old,) = service.replicas(*target)
+    path = "/api/v1/endpoints/slow/predict"
+
+    broke = await client.post(path, json={"inputs": [[1, 666]]})
+    gone = await asyncio.to_thread(wait_for, lambda: not old.is_running(), 10)
+    began, status = time.monotonic(), 0
+    while status != 200 and time.monotonic() < began + 60:
+        status = (await client.post(path, json={"inputs": [[1, 2]]})).status_code
+
+    assert (broke.status_code, broke.json()["code"]) == (503, "replica_lost")
+    assert "try again" in broke.json()["detail"]
+    assert gone
+    assert status == 200
