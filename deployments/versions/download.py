@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from deployments.artifacts.cache import Cache, Held
 from deployments.artifacts.fetch import Limits, key_of, obtain
@@ -19,6 +22,7 @@ from deployments.registry.version import ModelVersion, local_path
 from deployments.settings import Settings
 from deployments.versions.announced import Announced
 
+LOOK = "look-"
 Trust = Literal["digest", "none"]
 
 
@@ -83,7 +87,8 @@ class Downloads:
         # Beside the cache and not in /tmp, which is often memory, and too small for a model.
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix="look-", dir=self._root))
+            self._sweep()
+            scratch = Path(tempfile.mkdtemp(prefix=f"{LOOK}{os.getpid()}-", dir=self._root))
         except OSError as exc:
             raise ArtifactError(
                 f"Nothing can be written to {self._root}: {exc.strerror} (PENSTOCK_CACHE says where)."
@@ -103,6 +108,13 @@ class Downloads:
                 yield held.folder
         finally:
             delete(scratch)
+
+    def _sweep(self) -> None:
+        """Deletes what a process left that was killed while it looked."""
+        for left in self._root.glob(f"{LOOK}*"):
+            owner = left.name.removeprefix(LOOK).partition("-")[0]
+            if owner.isdigit() and not psutil.pid_exists(int(owner)):
+                delete(left)
 
     def manifest_of(self, source: str) -> Manifest:
         """The manifest of the files that are in the store now.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from deployments.errors import ArtifactError, DigestMismatch, RegistryError, Sto
 from deployments.registry.connection import Connection
 from deployments.registry.tags import DIGEST
 from deployments.spec.args import ModelArgs
+from deployments.versions.download import Downloads
 from deployments.versions.fetch import Files
 from tests.artifacts.s3 import CREDENTIALS, S3Server
 from tests.registry.server import MlflowServer
@@ -174,3 +178,21 @@ def test_server_and_s3_may_both_go_once_it_is_cached(
         assert again.folder_of(ModelArgs(name="trees", version="1")) == fetched
     finally:
         again.close()
+
+
+def test_what_a_killed_look_left_is_deleted_by_the_next(place) -> None:
+    """And what a process that lives is looking at stays."""
+    stored = place.register("good", faulty.good)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    place.cache.mkdir(parents=True)
+    left = place.cache / f"look-{int(ended.stdout)}-abc"
+    mine = place.cache / f"look-{os.getpid()}-abc"
+    left.mkdir()
+    mine.mkdir()
+
+    with Downloads(place.settings()).fresh(str(stored)) as folder:
+        assert manifest_of(folder) == manifest_of(stored)
+    assert not left.exists()
+    assert list(place.cache.glob("look-*")) == [mine]
