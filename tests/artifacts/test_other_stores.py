@@ -104,6 +104,38 @@ def test_mlflow_too_slow_away_or_without_the_files(mlflow_port: int, tmp_path: P
         assert "\n" not in caught.value.message
 
 
+GIVE_UP = """
+import sys, time
+from pathlib import Path
+from deployments.artifacts.store import open_store
+from deployments.errors import StoreError
+store = open_store("mlflow-artifacts:/v1", tracking_uri=sys.argv[1], endpoint_url=None)
+listed = store.list(time.monotonic() + 60)
+print("listed", flush=True)
+sys.stdin.readline()
+try:
+    store.fetch(listed, Path(sys.argv[2]), deadline=time.monotonic() + 1, on_bytes=lambda _: None)
+except StoreError as error:
+    print(error, flush=True)
+"""
+
+
+def test_a_process_that_gave_up_on_mlflow_ends(mlflow_port: int, tmp_path: Path) -> None:
+    """What its downloader still waits for does not keep the interpreter from ending."""
+    with Proxy(mlflow_port) as proxy:
+        process = subprocess.Popen(
+            [sys.executable, "-c", GIVE_UP, proxy.endpoint, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "listed\n"
+        proxy.fault = Fault(bytes_per_s=1000)
+        out, _ = process.communicate("\n", timeout=30)  # at this rate the files would take hours
+    assert "too slow" in out
+    assert process.returncode == 0
+
+
 def test_a_limit_holds_while_mlflow_downloads(mlflow_port: int, tmp_path: Path) -> None:
     """A store that understates its sizes is stopped by what has come, not by what it said."""
     store = opened("mlflow-artifacts:/v1", f"http://127.0.0.1:{mlflow_port}")

@@ -19,6 +19,7 @@ from deployments.artifacts.disk import amount, disk_fault
 from deployments.artifacts.hashing import sizes
 from deployments.artifacts.paths import check_paths
 from deployments.artifacts.store.crew import work_through
+from deployments.artifacts.store.daemon_pool import with_daemon_pools
 from deployments.artifacts.store.interface import Listing, StoredFile
 from deployments.artifacts.store.meter import Meter
 from deployments.errors import ArtifactError, StoreError
@@ -96,7 +97,9 @@ class MlflowStore:
     def _repository(self) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        return get_artifact_repository(self._uri, tracking_uri=self._tracking_uri)
+        return with_daemon_pools(
+            get_artifact_repository(self._uri, tracking_uri=self._tracking_uri)
+        )
 
     def _run(self, tasks: Sequence[Callable[[], None]], deadline: float) -> None:
         """Each task in a thread of its own; what MLflow raises becomes one line."""

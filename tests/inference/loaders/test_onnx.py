@@ -145,7 +145,7 @@ def test_probabilities_by_class_are_json(tmp_path):
 
     ours = loaded(folder)({"x": np.float32([[0.25, 0.75], [1, 0]])})
 
-    assert ours["p"].tolist() == ['{"3":0.25,"5":0.75}', '{"3":1.0,"5":0.0}']
+    assert ours["p?json"].tolist() == ['{"3":0.25,"5":0.75}', '{"3":1.0,"5":0.0}']
 
 
 def test_a_gpu_that_onnxruntime_cannot_use_is_told(perceptron):
