@@ -91,6 +91,16 @@ def family_of(starter: Starter) -> list[psutil.Process]:
     return list(relatives.values())
 
 
+def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; one that has, and whose parent has not asked for its exit code yet, has."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def orphans() -> list[psutil.Process]:
     """Processes of clusters whose starter is dead: nobody will stop them but whoever finds them."""
     return [p for starter, ps in marked().items() if not starter.is_alive() for p in ps]

@@ -34,6 +34,7 @@ from deployments.errors import SetupError
 _LOGICAL_CPUS = 16
 """What Ray books replicas against. More than a laptop has, for a replica that waits for CPUs serves nobody."""
 _OBJECT_STORE_BYTES = 256 * 1024 * 1024
+_LAST_LOOKS = 3
 _RAY_SHUTDOWN_S = 4.0
 
 
@@ -163,7 +164,13 @@ class LocalCluster:
         relatives = family.family_of(self._starter)
         _bounded(self._shut_ray_down, _RAY_SHUTDOWN_S)
         alive = {p.pid: p for p in [*relatives, *family.family_of(self._starter)] if p.is_running()}
-        for process in family.end(alive.values()):
+        stuck = family.end(alive.values())
+        # In the middle of a start, one of them may have started another after they were listed.
+        for _ in range(_LAST_LOOKS):
+            if not (late := family.running(family.family_of(self._starter))):
+                break
+            stuck = family.end(late)
+        for process in stuck:
             note(f"process {process.pid} does not end")
         if self._run_folder is not None:
             shutil.rmtree(self._run_folder, ignore_errors=True)
