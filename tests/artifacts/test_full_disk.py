@@ -77,7 +77,8 @@ def test_the_disk_fills_up_in_mid_download(
     (large / "weights").write_bytes(b"w" * 6_000_000)
     (large / "MLmodel").write_bytes(b"m")
     cache = Cache(small_disk / "cache", 10**9)
-    with pytest.raises(DiskFull, match=r"the disk is full: .*weights(.bin)? needs"):
+    # Files are written side by side: a small one may be the first to find no room for its bytes.
+    with pytest.raises(DiskFull, match=r"the disk is full: \S+/files/\S.* needs [\d.]+ "):
         obtain(
             cache,
             key_of(manifest_of(large).digest, ""),
