@@ -30,6 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         check=False,
     )
     if mounted.returncode:
+        # A disk of its own is the only one that can be filled without filling the machine's.
         pytest.skip("only root may mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)

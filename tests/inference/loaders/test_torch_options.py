@@ -169,6 +169,7 @@ def test_pinned_memory_says_nothing_to_a_processor(folders, trained):
     np.testing.assert_allclose(ours, digits.logits(trained), atol=1e-5)
 
 
+# Page-locked memory and half precision on a GPU can only be shown on one; their other halves are tested above.
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("precision", ["float32", *TOLERANCES])
 def test_pinned_memory_answers_the_same_on_a_gpu(folders, trained, precision):
