@@ -101,6 +101,8 @@ def _attempt(stage: Stage, tensors: Tensors) -> Tensors | Exception:
     """
     try:
         return stage(tensors)
+    except SystemExit as exc:  # would end the replica's one thread without a word
+        return RuntimeError(f"it tried to end the process: {exc!r}")
     except Exception as exc:
         fault = fault_of(exc)
         if isinstance(fault, DeviceBroken):

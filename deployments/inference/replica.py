@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from deployments.errors import Internal, ReplicaLost
+from deployments.inference.delivery import deliver
 from deployments.inference.execution import Answer, Execution, Job
 from deployments.inference.faults import DeviceBroken
 from deployments.inference.tensors import Layout, Tensors, layout_of
@@ -97,16 +98,7 @@ class Replica:
         """Runs `task` between two batches, in the thread that the stages run in."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-
-        def run() -> None:
-            try:
-                answer = task()
-            except Exception as exc:  # noqa: BLE001 - it is the caller's to judge
-                loop.call_soon_threadsafe(_settle, future, exc, None)
-            else:
-                loop.call_soon_threadsafe(_settle, future, None, answer)
-
-        self._thread.put(run)
+        self._thread.put(partial(deliver, task, future, loop))
         return await future
 
     def submit(self, source: int, call: Call, tensors: Tensors, reply: SendReply) -> None:
@@ -207,12 +199,3 @@ def _failed(queued: _Queued, code: str, message: str) -> Reply:
     """What a call is told when no stage answered it: a caller must never be left waiting."""
     errors = [RowError(row, code, message) for row in range(queued.rows)]
     return Reply(queued.call.id, 0.0, [], errors, [])
-
-
-def _settle(future: asyncio.Future[T], error: Exception | None, answer: T | None) -> None:
-    if future.done():  # whoever asked has given up
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(answer)  # type: ignore[arg-type]  # exactly one of the two is given

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from deployments.errors import LoadError
+from deployments.inference.delivery import deliver
 from deployments.spec.args import ModelArgs
 
 T = TypeVar("T")
@@ -25,28 +26,13 @@ async def within(seconds: float, model: ModelArgs, task: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def settle(error: Exception | None, answer: T | None) -> None:
-        if future.done():  # given up
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(answer)  # type: ignore[arg-type]  # exactly one of the two is given
-
-    def run() -> None:
+    def guarded() -> T:
         try:
-            answer = task()
-        except BaseException as exc:  # noqa: BLE001 - a model's code may even call sys.exit
-            error = (
-                exc
-                if isinstance(exc, Exception)
-                else LoadError(f"The model ended the load: {exc!r}")
-            )
-            loop.call_soon_threadsafe(settle, error, None)
-        else:
-            loop.call_soon_threadsafe(settle, None, answer)
+            return task()
+        except SystemExit as exc:  # a model's code may even call sys.exit
+            raise LoadError(f"The model ended the load: {exc!r}") from exc
 
-    threading.Thread(target=run, name="load", daemon=True).start()
+    threading.Thread(target=deliver, args=(guarded, future, loop), name="load", daemon=True).start()
     try:
         return await asyncio.wait_for(future, seconds)
     except TimeoutError:

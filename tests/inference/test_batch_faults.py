@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from deployments.errors import ModelOutOfMemory, ReplicaLost
+from deployments.errors import ModelFailed, ModelOutOfMemory, ReplicaLost
 from deployments.inference.execution import Execution
 from deployments.inference.faults import DeviceBroken
 from deployments.inference.fitness import IDLE_CHECK_EVERY_S, Fitness
@@ -252,3 +253,23 @@ async def test_parameters_pass_stages_by_and_reach_the_model(rig) -> None:
     assert [isinstance(a, Exception) for a in answers] == [True] * 3 + [False] * 5
     assert [a[0]["p"].tolist() for a in answers[3:]] == [[f'{{"n": {n}}}'] for n in range(3, 8)]
     assert seen == {"pre": {"x"}, "model": {"z", PARAMS}, "post": {"y", "p"}}
+
+
+async def test_a_stage_that_ends_the_process_fails_its_row_alone(rig) -> None:
+    """Its neighbours are answered, and so is the next request."""
+
+    def exits(tensors):
+        if (tensors["x"] < 0).any():
+            sys.exit(3)
+        return {"y": tensors["x"]}
+
+    pipeline = await rig.serving(exits)
+    answers = await asyncio.gather(
+        *(pipeline.predict({"x": np.array([v])}, time.monotonic() + 5) for v in (1.0, -1.0, 2.0)),
+        return_exceptions=True,
+    )
+    later, _ = await pipeline.predict(rows(2), time.monotonic() + 5)
+
+    assert isinstance(answers[1], ModelFailed)
+    assert [answers[n][0]["y"].tolist() for n in (0, 2)] == [[1], [2]]
+    assert later["y"].tolist() == [0, 1]
