@@ -25,7 +25,8 @@ def deliver(
         error = exc
     except BaseException as exc:  # noqa: BLE001 - see above
         error = RuntimeError(f"it tried to end the process: {exc!r}")
-    loop.call_soon_threadsafe(_settle, future, error, answer)
+    if not loop.is_closed():  # nobody is left to be told
+        loop.call_soon_threadsafe(_settle, future, error, answer)
 
 
 def _settle(future: asyncio.Future[T], error: Exception | None, answer: T | None) -> None:

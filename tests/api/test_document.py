@@ -63,7 +63,7 @@ async def test_the_document_is_openapi(edge) -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
     served = {path for path in document["paths"] if path.endswith("/predict")}
     assert {f"/api/v1/endpoints/{name}/predict" for name in TABLE.endpoints} <= served
-    document["paths"][served.pop()]["post"]["responses"] = "none"  # and a broken one is seen to be
+    document["info"] = {}  # and a broken one is seen to be
     assert list(OpenAPIV31SpecValidator(document).iter_errors())
 
 
