@@ -65,12 +65,32 @@ class Downloads:
                 f"`{version.name}` version {version.version} is not pinned: nobody recorded which files it "
                 f"has. Run `penstock models pin {version.name}/{version.version}`."
             )
-        return obtain(
-            self._cache,
+        return self.cached(
             key_of(version.digest, version.source),
-            open_store=lambda: self._store(version.source),
+            lambda: version.source,
             digest=version.digest,
             manifest=Manifest.parse(version.manifest) if version.manifest else None,
+        )
+
+    def has(self, digest: str) -> bool:
+        """Whether this node's cache has files by that digest; whether they are sound, only `cached` tells."""
+        return self._cache.has(key_of(digest, ""))
+
+    def cached(
+        self, key: str, place: Callable[[], str], *, digest: str | None, manifest: Manifest | None
+    ) -> Held:
+        """Files in this node's cache, verified; `place` is asked where they are stored only if they must be fetched.
+
+        Raises:
+            DigestMismatch: They are not what `digest` says.
+            ArtifactError: They cannot be had.
+        """
+        return obtain(
+            self._cache,
+            key,
+            open_store=lambda: self._store(place()),
+            digest=digest,
+            manifest=manifest,
             limits=self._limits,
             signing_key=self._settings.signing_key,
             on_bytes=self._on_bytes,

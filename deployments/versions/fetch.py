@@ -11,14 +11,14 @@ import logging
 import time
 from pathlib import Path
 
-from deployments.artifacts.cache import Cache, Held
-from deployments.artifacts.fetch import Limits, key_of, obtain
+from deployments.artifacts.cache import Held
+from deployments.artifacts.fetch import key_of
 from deployments.artifacts.manifest import Manifest
-from deployments.artifacts.store import Store, open_store
 from deployments.errors import ArtifactError, RegistryError
 from deployments.registry.patience import PATIENCE
 from deployments.settings import Settings, export
 from deployments.spec.args import ModelArgs
+from deployments.versions.download import Downloads
 from deployments.versions.remembered import Remembered, Said
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Files:
     def __init__(self, settings: Settings) -> None:
         assert settings.cache is not None  # Settings has set it
         self._settings = settings
-        self._cache = Cache(settings.cache, settings.cache_max_bytes)
+        self._downloads = Downloads(settings, on_event=log.info)
         self._remembered = Remembered(settings.cache / REMEMBERED, settings.tracking_uri)
         self._held: list[Held] = []
 
@@ -44,7 +44,6 @@ class Files:
             ArtifactError: They cannot be had, or nobody vouches for them.
             RegistryError: The registry is needed and does not answer.
         """
-        settings = self._settings
         self._must_be_allowed(model)
         said = self._known(model)
         recorded = said.digest if said is not None else None
@@ -55,15 +54,11 @@ class Files:
                 f"`penstock models pin {model.name}/{model.version}` once you trust them."
             )
         begun = time.perf_counter()
-        held = obtain(
-            self._cache,
+        held = self._downloads.cached(
             key_of(digest, f"{model.name}\n{model.version}\n{said.source if said else ''}"),
-            open_store=lambda: self._store(said or self._said(model)),
+            lambda: (said or self._said(model)).source,
             digest=digest,
             manifest=_manifest(said, digest, model),
-            limits=Limits(settings.fetch_timeout_s, settings.artifact_max_bytes),
-            signing_key=settings.signing_key,
-            on_event=log.info,
         )
         self._held.append(held)
         log.info(
@@ -92,7 +87,7 @@ class Files:
         """Where the files are and what they should be; None if the cache has all that is needed."""
         if model.source is not None:
             return Said(source=model.source, digest=model.digest, manifest=None, at=time.time())
-        if model.digest is not None and self._cache.has(key_of(model.digest, "")):
+        if model.digest is not None and self._downloads.has(model.digest):
             return None
         return self._said(model)
 
@@ -123,13 +118,6 @@ class Files:
         digest, manifest = pinned(name, version, dict(found.tags))
         source = registry.locations.of_registered(name, version)
         return Said(source=source, digest=digest, manifest=manifest, at=time.time())
-
-    def _store(self, said: Said) -> Store:
-        return open_store(
-            said.source,
-            tracking_uri=self._settings.tracking_uri,
-            endpoint_url=self._settings.s3_endpoint_url,
-        )
 
 
 def _is_an_answer(error: RegistryError) -> bool:
