@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deployments.inference import iso
+from deployments.inference import timestamps
 from deployments.inference.mlmodel import SCALARS
 from deployments.inference.tensors import MISSING_SUFFIX, Array, Tensors
 
@@ -114,7 +114,7 @@ def moments(values: Sequence[str]) -> Array:
     array = np.empty(len(values), dtype="M8[ns]")
     for row, text in enumerate(values):
         try:
-            array[row] = iso.parse(text)
+            array[row] = timestamps.parse(text)
         except ValueError:
             raise NotAMoment(row) from None
     return array
@@ -126,7 +126,7 @@ def plain(array: Array) -> list[Any]:
     Of a float32 it gives the shortest decimal number that reads back the same.
     """
     if array.dtype.kind == "M":
-        flat: list[Any] = list(iso.texts(array.reshape(-1)))
+        flat: list[Any] = list(timestamps.texts(array.reshape(-1)))
     elif array.dtype.kind in "OSU":
         flat = [_plain_object(value) for value in array.reshape(-1).tolist()]
     elif array.dtype.kind == "f":

@@ -14,7 +14,7 @@ import orjson
 from deployments.api.decode.columns import row_type
 from deployments.api.decode.refused import refuse
 from deployments.errors import InvalidInput
-from deployments.inference import iso
+from deployments.inference import timestamps
 from deployments.inference.inputs import ParamInput
 from deployments.inference.tensors import PARAMS, Tensors
 
@@ -79,7 +79,7 @@ def _flat(value: Any) -> list[str]:
 
 def _check_moment(text: str, where: str) -> None:
     try:
-        iso.parse(text)
+        timestamps.parse(text)
     except ValueError:
         raise _not_a_moment(where) from None
 

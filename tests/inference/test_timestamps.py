@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.inference import iso
+from deployments.inference import timestamps
 
 NS_1678 = int(np.datetime64("1678-01-01", "ns").view(np.int64))
 NS_2262 = int(np.datetime64("2262-01-01", "ns").view(np.int64))
@@ -26,7 +26,7 @@ NS_2262 = int(np.datetime64("2262-01-01", "ns").view(np.int64))
 )
 def test_what_is_taken(text, meant) -> None:
     """Without an offset it is UTC."""
-    assert iso.parse(text) == np.datetime64(meant, "ns")
+    assert timestamps.parse(text) == np.datetime64(meant, "ns")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_is_taken(text, meant) -> None:
 def test_what_is_not(text) -> None:
     """No year alone, no second 60, nothing that 64 bits of nanoseconds would turn into another century."""
     with pytest.raises(ValueError, match=r".+"):
-        iso.parse(text)
+        timestamps.parse(text)
 
 
 @given(st.lists(st.integers(NS_1678, NS_2262 - 1), min_size=1))
@@ -58,14 +58,14 @@ def test_what_is_written_reads_back_the_same(counts) -> None:
     """To the nanosecond, with no more digits than there are."""
     moments = np.array(counts, dtype=np.int64).view("M8[ns]")
 
-    texts = iso.texts(moments)
+    texts = timestamps.texts(moments)
 
-    assert [iso.parse(text) for text in texts] == list(moments)
+    assert [timestamps.parse(text) for text in texts] == list(moments)
 
 
 def test_nothing_is_written_as_none() -> None:
     """NaT has no form in JSON but null."""
-    assert iso.texts(np.array(["NaT", "2026-01-31"], dtype="M8[D]")) == [
+    assert timestamps.texts(np.array(["NaT", "2026-01-31"], dtype="M8[D]")) == [
         None,
         "2026-01-31T00:00:00Z",
     ]
